@@ -168,7 +168,7 @@ func (p *pair) appendIntruder(r *rapid.T) {
 	case 0: // the tip once more: passed over
 		bad = good
 	case 1: // a stranger's child
-		bad.Point.Height, bad.Parent = good.Point.Height+1, numbered(1<<40 + 1)
+		bad.Point.Height, bad.Parent = good.Point.Height+1, numbered(1<<40+1)
 	case 2: // no higher
 		bad.Point.Height = good.Point.Height - min(good.Point.Height, uint64(rapid.IntRange(0, 3).Draw(r, "deeper")))
 		bad.Point.Hash = numbered(1<<40 + 2)
