@@ -68,7 +68,7 @@ type Snapshot interface {
 	TxAt(ctx context.Context, c flow.Chain, at []flow.Pos) ([]flow.Tx, error)
 	// IDs are the short names of accounts of one chain, 0 where the store has never seen the account.
 	IDs(ctx context.Context, c flow.Chain, accounts []flow.Account) ([]ID, error)
-	// Accounts is the inverse of IDs. Errors: ErrNotFound for an ID that was never given out.
+	// Accounts is the inverse of IDs: 0 is the zero Account. Errors: ErrNotFound for an ID that was never given out.
 	Accounts(ctx context.Context, c flow.Chain, ids []ID) ([]flow.Account, error)
 	// Entries answers many questions at once: visit(i, entries) is called exactly once for each asks[i], with all
 	// entries of that holder from that place on, in chain order, In legs before Out legs of one movement. The slice is
@@ -96,9 +96,10 @@ type Store interface {
 	// When Append returns, the blocks are visible to new snapshots; they survive a crash from then on too, unless the
 	// store was opened for bulk loading: then from the next Sync. n is the number of blocks which were put on.
 	Append(ctx context.Context, blocks []flow.Block) (n int, err error)
-	// Undo takes the tip off, which must be top. Errors: ErrNotHead, ErrFinal.
+	// Undo takes the tip off, which must be top by height and hash. Errors: ErrNotHead, ErrFinal.
 	Undo(ctx context.Context, top flow.Point) error
-	// Final declares a block of the chain, and all below it, past undoing.
+	// Final declares a block of the chain, and all below it, past undoing. Errors: ErrNotFound where the store does not
+	// hold that block.
 	Final(ctx context.Context, p flow.Point) error
 	// Sync makes everything appended so far survive a crash.
 	Sync(ctx context.Context) error
