@@ -104,7 +104,7 @@ func (r *Reader) detect() error {
 			r.plain, err = xz.NewReader(in)
 		}
 	case bytes.HasPrefix(begin, []byte("BZh")):
-		r.plain = bzip2.NewReader(in)
+		r.plain, err = bzip2.NewReader(in), nil
 	default:
 		r.plain, err = in, nil
 	}
