@@ -16,6 +16,7 @@ const (
 // A builder collects the transactions and notes of one block.
 type builder struct {
 	chain  flow.Chain
+	native flow.Asset
 	block  flow.Block
 	txs    map[flow.Hash]int // place in block.Txs
 	assets map[string]flow.Asset
@@ -27,24 +28,38 @@ type builder struct {
 	same   map[string]string // transfers: the rows of the last log_index, if more than one -> where they stand
 }
 
-func newBuilder(c flow.Chain, at flow.Point, parent flow.Hash) *builder {
-	return &builder{chain: c, block: flow.Block{Point: at, Parent: parent}, assets: map[string]flow.Asset{}}
+// rowBytes is about what a row takes in a raw block.
+const rowBytes = 220
+
+func newBuilder(c flow.Chain, at flow.Point, parent flow.Hash, raw int) *builder {
+	return &builder{chain: c, native: c.Native(), block: flow.Block{Point: at, Parent: parent, Txs: make([]flow.Tx, 0, min(raw/rowBytes+1, 4096))}, assets: map[string]flow.Asset{}}
 }
 
-// tx is the place of the transaction with that hash, which is put on if it is new.
+// scanTxs is how many transactions are looked through one by one; with more, txs is built.
+const scanTxs = 32
+
+// tx is the place of the transaction with that hash, which is put on if it is new. Mostly it is the last.
 func (b *builder) tx(id flow.Hash) int {
-	if n := len(b.block.Txs); n > 0 && b.block.Txs[n-1].ID == id {
-		return n - 1
-	}
-	if i, ok := b.txs[id]; ok {
+	n := len(b.block.Txs)
+	if n <= scanTxs {
+		for i := n - 1; i >= 0; i-- {
+			if b.block.Txs[i].ID == id {
+				return i
+			}
+		}
+	} else if i, ok := b.txs[id]; ok {
 		return i
 	}
-	n := len(b.block.Txs)
-	if b.txs == nil {
-		b.txs = map[flow.Hash]int{}
-	}
-	b.txs[id] = n
 	b.block.Txs = append(b.block.Txs, flow.Tx{ID: id, Point: b.block.Point, Index: uint32(n)})
+	switch {
+	case n == scanTxs:
+		b.txs = make(map[flow.Hash]int, 4*scanTxs)
+		for i, t := range b.block.Txs {
+			b.txs[t.ID] = i
+		}
+	case n > scanTxs:
+		b.txs[id] = n
+	}
 	return n
 }
 
@@ -65,6 +80,9 @@ func (b *builder) note(kind flow.NoteKind, r rows.Row, reason error) {
 }
 
 func (b *builder) finish() flow.Block {
+	if len(b.block.Txs) == 0 {
+		b.block.Txs = nil
+	}
 	if more := b.notes - maxNotes; more > 0 {
 		b.block.Notes = append(b.block.Notes, flow.Note{
 			Kind: flow.Quarantined, Where: b.block.Point.String(), Reason: fmt.Sprintf("%d more rows of this block were refused or are not whole", more),

@@ -119,7 +119,7 @@ func (c heistCols) move(b *builder, f []string) (m heistMove, err error) {
 		return m, err
 	}
 	if contract == "" {
-		m.kind, m.asset = flow.Transfer, b.chain.Native()
+		m.kind, m.asset = flow.Transfer, b.native
 		if c.gasPrice >= 0 && f[c.gasPrice] == "" {
 			m.kind = flow.Internal
 		}
@@ -200,7 +200,7 @@ func (b *builder) settleHeist() {
 		tx.Failed = t.failed
 		if t.outer != nil {
 			if !t.fee.IsZero() {
-				put(flow.Fee, b.chain.Native(), t.outer.from, flow.Account{}, t.fee)
+				put(flow.Fee, b.native, t.outer.from, flow.Account{}, t.fee)
 			}
 			if !t.failed && !t.outer.value.IsZero() {
 				put(flow.Transfer, t.outer.asset, t.outer.from, t.outer.to, t.outer.value)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spoor-dev/spoor/decode"
 	"github.com/spoor-dev/spoor/flow"
@@ -17,6 +18,13 @@ import (
 type Decoder struct {
 	chain flow.Chain
 	heist bool
+	last  atomic.Pointer[reader] // most blocks have the header of the one before
+}
+
+// A reader reads the rows under one header line.
+type reader struct {
+	header string
+	read   func(*builder, rows.Row) error
 }
 
 var _ decode.Decoder = (*Decoder)(nil)
@@ -41,28 +49,19 @@ func (d *Decoder) Decode(at flow.Point, parent flow.Hash, raw []byte) (flow.Bloc
 	if at.Chain != d.chain {
 		return flow.Block{}, fmt.Errorf("%s given to the decoder of %s: %w", at, d.chain, ErrBlock)
 	}
-	b := newBuilder(d.chain, at, parent)
-	var header string
-	var err error
-	var read func(*builder, rows.Row) error
-	for r, rowErr := range rows.All(raw) {
-		if rowErr != nil {
-			return flow.Block{}, fmt.Errorf("%s: %w", at, rowErr)
+	b := newBuilder(d.chain, at, parent, len(raw))
+	form := d.last.Load()
+	for r, err := range rows.All(raw) {
+		if err != nil {
+			return flow.Block{}, fmt.Errorf("%s: %w", at, err)
 		}
-		if read == nil || r.Header != header {
-			header = r.Header
-			if d.heist {
-				read, err = heistReader(header)
-			} else {
-				read, err = transferReader(header)
-			}
-			if err != nil {
+		if form == nil || r.Header != form.header {
+			if form, err = d.reader(r.Header); err != nil {
 				return flow.Block{}, fmt.Errorf("%s: %s:1: %w", at, r.File, err)
 			}
 		}
-		err := errCut
-		if !r.Cut {
-			err = read(b, r)
+		if err = errCut; !r.Cut {
+			err = form.read(b, r)
 		}
 		switch {
 		case errors.Is(err, ErrBlock):
@@ -75,6 +74,21 @@ func (d *Decoder) Decode(at flow.Point, parent flow.Hash, raw []byte) (flow.Bloc
 		b.settleHeist()
 	}
 	return b.finish(), nil
+}
+
+func (d *Decoder) reader(header string) (*reader, error) {
+	form := &reader{header: strings.Clone(header)}
+	var err error
+	if d.heist {
+		form.read, err = heistReader(form.header)
+	} else {
+		form.read, err = transferReader(form.header)
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.last.Store(form)
+	return form, nil
 }
 
 var (

@@ -149,7 +149,7 @@ func (b *builder) sides(kind flow.Kind, asset flow.Asset, fromText, toText strin
 			return from, to, err
 		}
 	}
-	if !asset.IsNative() {
+	if asset != b.native {
 		if isNobody(from) {
 			from = flow.Account{}
 		}
@@ -193,7 +193,7 @@ func (b *builder) asset(s string) (flow.Asset, error) {
 	var err error
 	switch {
 	case isCoinSymbol(b.chain, s):
-		a = b.chain.Native()
+		a = b.native
 	case strings.HasPrefix(s, b.chain.String()+"/"):
 		a, err = flow.ParseAsset(s)
 	default:
@@ -210,13 +210,10 @@ func defaultKind(a flow.Asset) flow.Kind {
 	switch a.Kind() {
 	case "erc721", "erc1155":
 		return flow.NFTMove
-	case "slip44":
-		return flow.Transfer
+	case "erc20", "trc20":
+		return flow.TokenMove
 	}
-	if a.IsNative() || a.Chain().Namespace() == "text" {
-		return flow.Transfer
-	}
-	return flow.TokenMove
+	return flow.Transfer
 }
 
 func parseKind(s string) (flow.Kind, error) {

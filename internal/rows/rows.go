@@ -15,6 +15,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"slices"
 	"strings"
@@ -159,6 +160,9 @@ func Split(dst []string, record string) ([]string, error) {
 			record = record[i+1:]
 		}
 	}
+	if IsOpen(record) {
+		return dst, errors.New("quoted field: does not end")
+	}
 	r := csv.NewReader(strings.NewReader(record))
 	r.FieldsPerRecord = -1
 	fields, err := r.Read()
@@ -168,14 +172,14 @@ func Split(dst []string, record string) ([]string, error) {
 		}
 		return dst, fmt.Errorf("quoted field: %w", err)
 	}
-	if _, err := r.Read(); err == nil {
+	if _, err := r.Read(); err != io.EOF {
 		return dst, errors.New("two records in one row")
 	}
 	return append(dst, fields...), nil
 }
 
 // IsOpen reports whether a record ends inside a quoted field, so that its next line belongs to it.
-func IsOpen(record []byte) bool {
+func IsOpen[T string | []byte](record T) bool {
 	const (
 		start = iota
 		bare
@@ -183,7 +187,8 @@ func IsOpen(record []byte) bool {
 		closed
 	)
 	state := start
-	for _, b := range record {
+	for i := range len(record) {
+		b := record[i]
 		switch state {
 		case quoted:
 			if b == '"' {
