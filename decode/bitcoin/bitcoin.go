@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/btcsuite/btcd/txscript/v2"
+
 	"github.com/spoor-dev/spoor/flow"
 )
 
@@ -135,29 +137,19 @@ func (d *Decoder) checkHeight(height uint64, coinbase []byte) error {
 	return nil
 }
 
-// scriptHeight is the number that a coinbase script begins with (BIP 34): pushed in the fewest bytes, small ones as the
-// opcodes OP_0 to OP_16.
+// scriptHeight is the number that a coinbase script begins with (BIP 34), in its shortest form.
 func scriptHeight(script []byte) (uint64, bool) {
-	if len(script) == 0 {
+	t := txscript.MakeScriptTokenizer(0, script)
+	if !t.Next() {
 		return 0, false
 	}
-	n := int(script[0])
-	switch {
-	case n == 0:
-		return 0, true
-	case n >= 0x51 && n <= 0x60:
-		return uint64(n - 0x50), true
-	case n > 5 || len(script) < 1+n:
+	if txscript.IsSmallInt(t.Opcode()) {
+		return uint64(txscript.AsSmallInt(t.Opcode())), true
+	}
+	const longest = 5
+	n, err := txscript.MakeScriptNum(t.Data(), true, longest)
+	if err != nil || len(t.Data()) == 0 || n < 0 {
 		return 0, false
 	}
-	push := script[1 : 1+n]
-	last := push[n-1]
-	if last >= 0x80 || last == 0 && (n == 1 || push[n-2] < 0x80) { // negative, or longer than need be
-		return 0, false
-	}
-	var height uint64
-	for i, b := range push {
-		height |= uint64(b) << (8 * i)
-	}
-	return height, true
+	return uint64(n), true
 }

@@ -3,7 +3,12 @@ package bitcoin
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/btcsuite/btcd/wire/v2"
@@ -145,6 +150,93 @@ func firstPayment(t *testing.T, b flow.Block) {
 	if want := "transfer p2pk-1Q2TWHE3GMdB6BZKafqwxXtWAWgFt5Jvm3 1000000000 p2pk-12cbQLTFMXRnSzktFkuoG3eHoMeFtpTu3S 4000000000"; got != want {
 		t.Errorf("moved %s; want %s", got, want)
 	}
+}
+
+// The sample that comes with the program: blocks 0 to 199.
+func TestSample(t *testing.T) {
+	d := New(flow.Bitcoin)
+	var parent flow.Hash
+	blocks := 0
+	for h, raw := range frames(t, sample(t)) {
+		b, err := d.Decode(bitcoinAt(uint64(h)), parent, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameAsWire(t, b, raw)
+		switch h {
+		case 0:
+			m := b.Txs[0].Movements[0]
+			got := fmt.Sprintf("%s %s %d %s %s", b.Point.Hash, m.Kind, len(m.In), m.Out[0].Account.Address(), m.Out[0].Amount)
+			want := "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f reward 0 p2pk-1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa 5000000000"
+			if got != want || b.Point.Time != 1231006505 || !b.Parent.IsZero() {
+				t.Errorf("genesis block %s at %d on %s; want %s", got, b.Point.Time, b.Parent, want)
+			}
+		case 170:
+			firstPayment(t, b)
+		}
+		parent = b.Point.Hash
+		blocks++
+	}
+	if blocks != 200 {
+		t.Errorf("%d blocks; want 200", blocks)
+	}
+}
+
+// The two real blocks with witnesses that btcd's module carries: their commitments must come out, and must not when a
+// byte of a witness is another.
+func TestRealWitnesses(t *testing.T) {
+	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/btcsuite/btcd/wire/v2").Output()
+	if err != nil {
+		t.Skipf("absent: the source of github.com/btcsuite/btcd/wire/v2: %v", err)
+	}
+	for _, tt := range []struct {
+		hash   string
+		height uint64
+		txs    int
+	}{
+		{"0000000000000000001602407ac49862a7bca9d00f7f402db20b7be2f5de59d2", 574200, 3315},
+		{"00000000000000000021868c2cefc52a480d173c849412fe81c4e5ab806f94ab", 540107, 230},
+	} {
+		raw, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "testdata", "block-"+tt.hash+".blk"))
+		if err != nil {
+			t.Skipf("absent: block %s in btcd's testdata: %v", tt.hash, err)
+		}
+		at := bitcoinAt(tt.height)
+		if at.Hash, err = flow.ParseHash(tt.hash); err != nil {
+			t.Fatal(err)
+		}
+		b, err := New(flow.Bitcoin).Decode(at, flow.Hash{}, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(b.Txs) != tt.txs || !b.Coverage.Has(flow.ProvedWitness|flow.ProvedTxs|flow.ProvedHash) {
+			t.Errorf("%d transactions, %v; want %d, all proved", len(b.Txs), b.Coverage.Names(), tt.txs)
+		}
+		sameAsWire(t, b, raw)
+		raw[endOfWitness(t, raw)] ^= 1
+		if _, err := New(flow.Bitcoin).Decode(at, flow.Hash{}, raw); !errors.Is(err, ErrRoot) || !strings.Contains(err.Error(), "witness commitment") {
+			t.Errorf("a wrong witness: %v; want the witness commitment to fail", err)
+		}
+	}
+}
+
+// endOfWitness is the place of the last byte of some transaction's last witness.
+func endOfWitness(t *testing.T, raw []byte) int {
+	t.Helper()
+	var b wire.MsgBlock
+	places, err := b.DeserializeTxLoc(bytes.NewBuffer(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, tx := range b.Transactions {
+		w := tx.TxIn[len(tx.TxIn)-1].Witness
+		if i > 0 && len(w) > 0 && len(w[len(w)-1]) > 0 {
+			const lockTime = 4
+			return places[i].TxStart + places[i].TxLen - lockTime - 1
+		}
+	}
+	t.Fatal("no witness")
+	return 0
 }
 
 // All inputs of block 277647 are known, so that the fees must add up: the coinbase takes the subsidy and the fees.

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/spoor-dev/spoor/flow"
 )
 
@@ -61,6 +63,25 @@ func beside(t testing.TB) string {
 	}
 	t.Fatal("no go.mod above the package")
 	return ""
+}
+
+// sample is the first 200 blocks of the main network, framed.
+func sample(t testing.TB) []byte {
+	t.Helper()
+	packed, err := os.ReadFile("../../demo/bitcoin-blocks-0-199.dat.zst")
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	raw, err := z.DecodeAll(packed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }
 
 // frames are the blocks of a framed file, up to the zeros at its end.
