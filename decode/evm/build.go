@@ -21,6 +21,13 @@ func (b *builder) gather() error {
 	} else if err := b.mentioned(); err != nil {
 		return err
 	}
+	for k, l := range b.in.Logs {
+		i, ok := b.index[l.TxHash.v]
+		if !ok || l.BlockHash.ok && !b.out.Point.Hash.IsZero() && l.BlockHash.v != b.out.Point.Hash {
+			return fmt.Errorf("log %d: the block has no transaction %s", k, l.TxHash.v)
+		}
+		b.txs[i].loose = append(b.txs[i].loose, l)
+	}
 	if b.in.Receipts == nil {
 		return nil
 	}
@@ -88,6 +95,13 @@ func (b *builder) mentioned() error {
 			}
 			all = append(all, mention{r.TxHash.v, at})
 		}
+	}
+	for k, l := range b.in.Logs {
+		at, ok := l.TxIndex.uint64()
+		if !ok || !l.TxHash.ok {
+			return fmt.Errorf("log %d: it does not say of which transaction it is", k)
+		}
+		all = append(all, mention{l.TxHash.v, at})
 	}
 	if b.in.Traces != nil {
 		next := uint64(0)
@@ -170,7 +184,7 @@ func (b *builder) move() error {
 		if err != nil {
 			return err
 		}
-		logs = logs && tx.Logs != nil
+		logs = logs && tx.Logs != nil && (t.loose == nil || t.receipt != nil && t.receipt.Logs != nil)
 		traces = traces && t.traced
 		fees = fees && tx.Fee.Known && tx.From != nil
 		if tx.Logs == nil && slices.ContainsFunc(tx.Calls, func(c execution.Call) bool { return c.Input != nil }) {
@@ -201,7 +215,7 @@ func (b *builder) move() error {
 	if bare > 0 {
 		b.note(flow.DataMissing, "block", fmt.Sprintf("%d transactions are not there whole, nor are their traces", bare))
 	}
-	known := b.in.Block.Txs != nil || b.in.Receipts != nil || b.in.Traces != nil
+	known := len(b.txs) > 0 || b.in.Block.Txs != nil
 	for bit, ok := range map[flow.Coverage]bool{flow.SawLogs: logs && known, flow.SawTraces: traces && !b.partial, flow.SawFees: fees && known} {
 		if ok {
 			b.out.Coverage |= bit
@@ -305,21 +319,25 @@ func (b *builder) miner() *[20]byte {
 // logs fills in the logs, and whether their order among the calls is known.
 func (b *builder) logs(i int, tx *execution.Tx) error {
 	t := &b.txs[i]
-	if t.receipt == nil || t.receipt.Logs == nil {
-		if t.ordered && len(t.traceLogs) > 0 {
-			tx.Logs, tx.LogOrder = t.traceLogs, true
-		}
+	list := t.loose
+	switch {
+	case t.receipt != nil && t.receipt.Logs != nil:
+		list = *t.receipt.Logs
+	case t.ordered && b.traceLogs > 0: // the tracer tells logs
+		tx.Logs, tx.LogOrder = append([]execution.Log{}, t.traceLogs...), true
+		return nil
+	case list == nil:
 		return nil
 	}
-	tx.Logs = make([]execution.Log, 0, len(*t.receipt.Logs))
-	for k, l := range *t.receipt.Logs {
+	tx.Logs = make([]execution.Log, 0, len(list))
+	for k, l := range list {
 		log, err := readLog(l)
 		if err != nil {
-			return fmt.Errorf("receipt of %s: log %d: %w", b.name(i), k, err)
+			return fmt.Errorf("%s: log %d: %w", b.name(i), k, err)
 		}
 		at, ok := l.Index.uint64()
 		if l.Index.ok && (!ok || at > 1<<31) {
-			return fmt.Errorf("receipt of %s: log %d: index %s is too large", b.name(i), k, l.Index.v)
+			return fmt.Errorf("%s: log %d: index %s is too large", b.name(i), k, l.Index.v)
 		}
 		if !l.Index.ok {
 			at = uint64(b.logsSeen)

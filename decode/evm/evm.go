@@ -71,6 +71,7 @@ type transaction struct {
 	index   uint32       // in the block
 	tx      *txJSON      // nil if the block does not list its transactions
 	receipt *receiptJSON // nil if there is none
+	loose   []logJSON    // logs that came without a receipt
 	calls   []execution.Call
 	traced  bool // calls begin with the transaction itself
 	fault   bool // the trace says that it failed

@@ -18,6 +18,7 @@ type envelope struct {
 	Block    *blockJSON     `json:"block"`
 	Receipts *[]receiptJSON `json:"receipts"`
 	Traces   *[]traceJSON   `json:"traces"`
+	Logs     []logJSON      `json:"logs"` // without receipts: an answer to eth_getLogs, which may leave some out
 }
 
 type blockJSON struct {
@@ -130,6 +131,7 @@ type logJSON struct {
 	Data      data    `json:"data"`
 	Index     number  `json:"logIndex"`
 	TxHash    word    `json:"transactionHash"`
+	TxIndex   number  `json:"transactionIndex"`
 	BlockHash word    `json:"blockHash"`
 	Position  number  `json:"position"` // callTracer: calls that the frame had made before
 	CallIndex number  `json:"index"`    // callTracer

@@ -144,6 +144,12 @@ func (r *Reader) Read(b []byte) (int, error) { return r.plain.Read(b) }
 // Taken is how many bytes of the file were read so far. It may be called from any goroutine.
 func (r *Reader) Taken() int64 { return r.taken.Load() }
 
+// IsPacked reports whether the file is compressed.
+func (r *Reader) IsPacked() bool {
+	_, same := r.plain.(*bufio.Reader)
+	return !same
+}
+
 // Close releases the file.
 func (r *Reader) Close() error {
 	if r.stop != nil {

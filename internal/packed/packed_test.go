@@ -63,6 +63,9 @@ func TestReadsWhateverIsInside(t *testing.T) {
 		if r.Taken() != int64(len(content)) {
 			t.Errorf("%s: Taken() = %d; want %d", name, r.Taken(), len(content))
 		}
+		if r.IsPacked() != (name != "plain") {
+			t.Errorf("%s: IsPacked() = %t", name, r.IsPacked())
+		}
 		if err := r.Close(); err != nil {
 			t.Errorf("%s: close: %v", name, err)
 		}

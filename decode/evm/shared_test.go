@@ -1,0 +1,188 @@
+package evm_test
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spoor-dev/spoor/decode"
+	"github.com/spoor-dev/spoor/decode/evm"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/packed"
+	"github.com/spoor-dev/spoor/source"
+	recorded "github.com/spoor-dev/spoor/source/evm"
+)
+
+var _ decode.Decoder = (*evm.Decoder)(nil)
+
+// shared finds a path of the measuring data, or skips the test by its name.
+func shared(t testing.TB, path string) string {
+	t.Helper()
+	root := os.Getenv("SPOOR_SHARED")
+	if root == "" {
+		dir, err := os.Getwd()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+				root = filepath.Join(filepath.Dir(dir), "shared")
+				break
+			}
+			if dir == filepath.Dir(dir) {
+				break
+			}
+			dir = filepath.Dir(dir)
+		}
+	}
+	full := filepath.Join(root, "data", "onchain", filepath.FromSlash(path))
+	if _, err := os.Stat(full); err != nil {
+		t.Skipf("absent: shared/data/onchain/%s", path)
+	}
+	return full
+}
+
+// steps reads all blocks of paths.
+func steps(t testing.TB, known []flow.Point, paths ...string) []source.Step {
+	t.Helper()
+	s, err := recorded.Open(paths, recorded.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []source.Step
+	for step, err := range s.Steps(t.Context(), known) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, step)
+	}
+	return all
+}
+
+func blocks(t testing.TB, paths ...string) []flow.Block {
+	t.Helper()
+	var all []flow.Block
+	d := evm.New(flow.Ethereum)
+	for _, s := range steps(t, nil, paths...) {
+		b, err := d.Decode(s.Block.Point, s.Block.Parent, s.Block.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, b)
+	}
+	return all
+}
+
+func rows(t testing.TB, path string) []map[string]string {
+	t.Helper()
+	in, err := packed.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	r := csv.NewReader(in)
+	head, err := r.Read()
+	if err == io.EOF {
+		return nil
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []map[string]string
+	for {
+		rec, err := r.Read()
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		row := map[string]string{}
+		for i, name := range head {
+			row[name] = rec[i]
+		}
+		all = append(all, row)
+	}
+}
+
+const nobody = "0x0000000000000000000000000000000000000000"
+
+// side is the address of a leg in lower case; no leg is the zero address.
+func side(legs []flow.Leg) string {
+	if len(legs) == 0 {
+		return nobody
+	}
+	return strings.ToLower(legs[0].Account.Address())
+}
+
+// callPlaces are the places of the plain calls among the traces of each transaction: the list of known transfers holds
+// neither what contracts are created with nor what they leave when they destroy themselves.
+func callPlaces(t *testing.T, raw []byte) map[string]bool {
+	t.Helper()
+	calls, err := evm.PlainCalls(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return calls
+}
+
+func TestTransfersOfRealBlocksAreExactlyTheListed(t *testing.T) {
+	dir := shared(t, "evm-mainnet-blocks/mev-inspect")
+	want := map[string]int{}
+	for _, r := range rows(t, shared(t, "evm-background-edges/edges.csv.gz")) {
+		if r["from"] != r["to"] {
+			want[fmt.Sprintln(r["block"], r["tx"], r["from"], r["to"], r["asset"], r["amount_raw"])]++
+		}
+	}
+	got := map[string]int{}
+	n, d := 0, evm.New(flow.Ethereum)
+	for _, s := range steps(t, nil, dir) {
+		b, err := d.Decode(s.Block.Point, s.Block.Parent, s.Block.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n++
+		if !b.Coverage.Has(flow.SawTraces | flow.SawFees | flow.SawRewards | flow.CallDataTokens) {
+			t.Errorf("block %d: coverage %v", b.Point.Height, b.Coverage.Names())
+		}
+		if b.Coverage.Has(flow.SawLogs) {
+			t.Errorf("block %d: it has no logs, but its coverage says so", b.Point.Height)
+		}
+		plain := callPlaces(t, s.Block.Raw)
+		for _, tx := range b.Txs {
+			for _, m := range tx.Movements {
+				asset := strings.ToLower(m.Asset.Contract())
+				switch m.Kind {
+				case flow.Transfer, flow.Internal:
+					if asset = "ETH"; !plain[fmt.Sprint(tx.ID, m.Index)] {
+						continue
+					}
+				case flow.TokenMove:
+				default:
+					continue
+				}
+				amount := append(m.In, m.Out...)[0].Amount
+				if from, to := side(m.In), side(m.Out); from != to {
+					got[fmt.Sprintln(b.Point.Height, "0x"+tx.ID.String(), from, to, asset, amount)]++
+				}
+			}
+		}
+	}
+	if n != 20 {
+		t.Errorf("%d blocks; want 20", n)
+	}
+	for k, v := range want {
+		if got[k] != v {
+			t.Errorf("%d times, want %d: %s", got[k], v, k)
+		}
+	}
+	for k, v := range got {
+		if want[k] == 0 {
+			t.Errorf("%d times, want none: %s", v, k)
+		}
+	}
+}
