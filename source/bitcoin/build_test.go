@@ -49,6 +49,11 @@ func finish(t testing.TB, height uint64, b *wire.MsgBlock) made {
 // on makes a regtest block on top of another: one coinbase that says its height and a word which tells branches apart.
 func on(t testing.TB, parent made, word string) made {
 	t.Helper()
+	return onVersion(t, parent, word, 2)
+}
+
+func onVersion(t testing.TB, parent made, word string, version int32) made {
+	t.Helper()
 	height := parent.height + 1
 	script, err := txscript.NewScriptBuilder().AddInt64(int64(height)).AddData([]byte(word + "...")).Script()
 	if err != nil {
@@ -58,7 +63,7 @@ func on(t testing.TB, parent made, word string) made {
 	coinbase.AddTxIn(wire.NewTxIn(wire.NewOutPoint(&chainhash.Hash{}, 1<<32-1), script, nil))
 	coinbase.AddTxOut(wire.NewTxOut(50_0000_0000, []byte{txscript.OP_TRUE}))
 	b := wire.NewMsgBlock(&wire.BlockHeader{
-		Version:    2,
+		Version:    version,
 		PrevBlock:  parent.hash,
 		MerkleRoot: coinbase.TxHash(),
 		Timestamp:  time.Unix(1_400_000_000+int64(height)*600, 0),
