@@ -23,7 +23,7 @@ func (b *builder) gather() error {
 	}
 	for k, l := range b.in.Logs {
 		i, ok := b.index[l.TxHash.v]
-		if !ok || l.BlockHash.ok && !b.out.Point.Hash.IsZero() && l.BlockHash.v != b.out.Point.Hash {
+		if !ok {
 			return fmt.Errorf("log %d: the block has no transaction %s", k, l.TxHash.v)
 		}
 		b.txs[i].loose = append(b.txs[i].loose, l)
@@ -55,8 +55,8 @@ func (b *builder) listed(list []txJSON) error {
 		if at, ok := tx.Index.uint64(); tx.Index.ok && (!ok || at != uint64(i)) {
 			return fmt.Errorf("transaction %d: it says that it is number %s", i, tx.Index.v)
 		}
-		if tx.BlockHash.ok && !b.out.Point.Hash.IsZero() && tx.BlockHash.v != b.out.Point.Hash {
-			return fmt.Errorf("transaction %d: it is of the block %s", i, tx.BlockHash.v)
+		if err := b.ofThisBlock(tx.BlockHash, tx.Block); err != nil {
+			return fmt.Errorf("transaction %d: %w", i, err)
 		}
 		if err := b.add(tx.Hash.v, uint32(i), tx); err != nil {
 			return err
@@ -143,13 +143,21 @@ func (b *builder) mentioned() error {
 	return nil
 }
 
+// ofThisBlock checks what a part says of its block.
+func (b *builder) ofThisBlock(hash word, height number) error {
+	if hash.ok && !b.out.Point.Hash.IsZero() && hash.v != b.out.Point.Hash {
+		return fmt.Errorf("it is of the block %s", hash.v)
+	}
+	if n, ok := height.uint64(); height.ok && (!ok || n != b.out.Point.Height) {
+		return fmt.Errorf("it is of block %s", height.v)
+	}
+	return nil
+}
+
 // receiptFor finds the transaction of a receipt.
 func (b *builder) receiptFor(k int, r *receiptJSON) (int, error) {
-	if r.BlockHash.ok && !b.out.Point.Hash.IsZero() && r.BlockHash.v != b.out.Point.Hash {
-		return 0, fmt.Errorf("it is of the block %s", r.BlockHash.v)
-	}
-	if n, ok := r.BlockNumber.uint64(); r.BlockNumber.ok && (!ok || n != b.out.Point.Height) {
-		return 0, fmt.Errorf("it is of block %s", r.BlockNumber.v)
+	if err := b.ofThisBlock(r.BlockHash, r.BlockNumber); err != nil {
+		return 0, err
 	}
 	i := k
 	if r.TxHash.ok {
@@ -332,6 +340,12 @@ func (b *builder) logs(i int, tx *execution.Tx) error {
 	tx.Logs = make([]execution.Log, 0, len(list))
 	for k, l := range list {
 		log, err := readLog(l)
+		if err == nil {
+			err = b.ofThisBlock(l.BlockHash, l.Block)
+		}
+		if n, ok := l.TxIndex.uint64(); err == nil && (l.TxHash.ok && l.TxHash.v != t.id || l.TxIndex.ok && (!ok || n != uint64(t.index))) {
+			err = errors.New("it is of another transaction")
+		}
 		if err != nil {
 			return fmt.Errorf("%s: log %d: %w", b.name(i), k, err)
 		}

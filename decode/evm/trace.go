@@ -45,11 +45,8 @@ func (b *builder) trace() error {
 
 // oneTrace reads one element of the list of traces.
 func (b *builder) oneTrace(i int, t traceJSON) error {
-	if t.BlockHash.ok && !b.out.Point.Hash.IsZero() && t.BlockHash.v != b.out.Point.Hash {
-		return fmt.Errorf("it is of the block %s", t.BlockHash.v)
-	}
-	if n, ok := t.BlockNumber.uint64(); t.BlockNumber.ok && (!ok || n != b.out.Point.Height) {
-		return fmt.Errorf("it is of block %s", t.BlockNumber.v)
+	if err := b.ofThisBlock(t.BlockHash, t.BlockNumber); err != nil {
+		return err
 	}
 	if t.Action != nil && t.Type == "reward" {
 		b.reward(t)

@@ -60,6 +60,7 @@ type txJSON struct {
 	bare                 bool    // only its hash is known
 	Hash                 word    `json:"hash"`
 	BlockHash            word    `json:"blockHash"`
+	Block                number  `json:"blockNumber"`
 	Index                number  `json:"transactionIndex"`
 	Type                 number  `json:"type"`
 	ChainID              number  `json:"chainId"`
@@ -133,6 +134,7 @@ type logJSON struct {
 	TxHash    word    `json:"transactionHash"`
 	TxIndex   number  `json:"transactionIndex"`
 	BlockHash word    `json:"blockHash"`
+	Block     number  `json:"blockNumber"`
 	Position  number  `json:"position"` // callTracer: calls that the frame had made before
 	CallIndex number  `json:"index"`    // callTracer
 }
