@@ -1,0 +1,83 @@
+package pebblestore
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// formatVersion is the version of everything below. A store of another version is refused with store.ErrFormat.
+const formatVersion = 1
+
+// The kinds of keys, their first byte. Numbers in keys are big-endian, so that keys sort by number. Every chain has a
+// lane, a small number; all other keys of it begin with the kind and the lane (2 bytes). docs/formats/store.md explains
+// the values.
+const (
+	keyFormat  = 'f' // 'f'                                       -> format version, secret of the place indexes
+	keyChain   = 'c' // 'c' lane                                  -> CAIP-2 identifier
+	keyFinal   = 'g' // 'g' lane                                  -> height of the newest block that was declared final
+	keyHead    = 'h' // 'h' lane height(8)                        -> a whole recent block
+	keySegment = 'm' // 'm' lane segment(4)                       -> what the segment holds
+	keyForm    = 'q' // 'q' lane form(4)                          -> kind and asset
+	keyBlock   = 'b' // 'b' lane height(8)                        -> header and notes
+	keyBody    = 't' // 't' lane height(8) index of first tx(4)   -> some 64 transactions without their ids
+	keyTxIDs   = 'i' // 'i' lane height(8) index of first tx(4)   -> their ids, 32 bytes each
+	keyAccount = 'k' // 'k' lane account key                      -> account id
+	keyNames   = 'd' // 'd' lane first id(4)                      -> account keys of ids first, first+1, …
+	keyEntries = 'a' // 'a' lane id(4) segment(4) [place(12)]     -> entries of an account in a segment; parts after the
+	//                                                                first carry the place of their first entry
+	keyTxPlace = 'x' // 'x' lane bucket(2) segment(4)             -> places of transactions by hash of their id
+	keySpends  = 's' // 's' lane bucket(2) segment(4)             -> places of spenders by hash of the outpoint
+)
+
+// kinds lists every kind for the statistics.
+var kinds = [...]byte{keyFormat, keyChain, keyFinal, keyHead, keySegment, keyForm, keyBlock, keyBody, keyTxIDs, keyAccount,
+	keyNames, keyEntries, keyTxPlace, keySpends}
+
+// laneKey begins every key of a lane.
+func laneKey(dst []byte, kind byte, lane uint16) []byte {
+	return binary.BigEndian.AppendUint16(append(dst, kind), lane)
+}
+
+const laneKeySize = 3
+
+func heightKey(dst []byte, kind byte, lane uint16, height uint64) []byte {
+	return binary.BigEndian.AppendUint64(laneKey(dst, kind, lane), height)
+}
+
+// chunkKey is the key of a chunk of transactions of which the first has that index.
+func chunkKey(dst []byte, kind byte, lane uint16, height uint64, tx uint32) []byte {
+	return binary.BigEndian.AppendUint32(heightKey(dst, kind, lane, height), tx)
+}
+
+// numberKey is a key that ends in one number: a segment, form or account id.
+func numberKey(dst []byte, kind byte, lane uint16, n uint32) []byte {
+	return binary.BigEndian.AppendUint32(laneKey(dst, kind, lane), n)
+}
+
+// entriesKey is the key of the first part of a holder's entries in a segment.
+func entriesKey(dst []byte, lane uint16, holder, segment uint32) []byte {
+	return binary.BigEndian.AppendUint32(numberKey(dst, keyEntries, lane, holder), segment)
+}
+
+const entriesKeySize = laneKeySize + 8
+
+// entriesPartKey is the key of a later part, whose first entry is in that transaction.
+func entriesPartKey(dst []byte, lane uint16, holder, segment uint32, height uint64, tx uint32) []byte {
+	dst = binary.BigEndian.AppendUint64(entriesKey(dst, lane, holder, segment), height)
+	return binary.BigEndian.AppendUint32(dst, tx)
+}
+
+func bucketKey(dst []byte, kind byte, lane uint16, bucket uint16, segment uint32) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(laneKey(dst, kind, lane), bucket), segment)
+}
+
+// laneBounds are the first key of a kind of a lane and the first key behind it.
+func laneBounds(kind byte, lane uint16) (lower, upper []byte) {
+	if lane == math.MaxUint16 {
+		return laneKey(nil, kind, lane), []byte{kind + 1}
+	}
+	return laneKey(nil, kind, lane), laneKey(nil, kind, lane+1)
+}
+
+// lastNumber is the big-endian number at the end of a key.
+func lastNumber(key []byte) uint32 { return binary.BigEndian.Uint32(key[len(key)-4:]) }
