@@ -1,25 +1,19 @@
 package bitcoin
 
 import (
-	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
-	"slices"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
+	"github.com/spoor-dev/spoor/internal/packed"
 )
 
 const (
 	// maxInMemory is how much of an unpacked file is kept in memory; a larger one goes to a temporary file.
 	maxInMemory = 16 << 20
-	// maxWindow is the largest window of past bytes that a compressed file may ask for.
-	maxWindow = 256 << 20
 	// maxOpen is how many files are kept open at once: blocks out of order stand in neighbouring files.
 	maxOpen = 4
 )
@@ -34,30 +28,30 @@ type content struct {
 
 // open opens a file whole.
 func open(path string, most int64) (*content, error) {
+	p, err := packed.Open(path)
+	if err != nil {
+		if e := (*fs.PathError)(nil); errors.As(err, &e) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: cannot be unpacked from byte 0 on: %w", ErrDamaged, err)
+	}
+	defer p.Close()
+	if p.IsPacked() {
+		c, err := spill(p, most)
+		if err != nil {
+			return nil, fmt.Errorf("unpack %s: %w", path, err)
+		}
+		return c, nil
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	r, packed, err := unpack(f)
+	info, err := f.Stat()
 	if err != nil {
-		f.Close()
-		return nil, fmt.Errorf("%s: byte 0: %w: cannot be unpacked: %w", path, ErrDamaged, err)
+		return nil, errors.Join(err, f.Close())
 	}
-	if !packed {
-		info, err := f.Stat()
-		if err != nil {
-			f.Close()
-			return nil, err
-		}
-		return &content{ReaderAt: f, size: info.Size(), close: f.Close}, nil
-	}
-	defer f.Close()
-	defer r.Close()
-	c, err := spill(r, most)
-	if err != nil {
-		return nil, fmt.Errorf("unpack %s: %w", path, err)
-	}
-	return c, nil
+	return &content{ReaderAt: f, size: info.Size(), close: f.Close}, nil
 }
 
 // spill reads r to its end, or to where it is damaged, so that it can be read at any place.
@@ -118,78 +112,17 @@ func (k *keepError) Write(b []byte) (n int, err error) {
 // readHead is the first bytes of a file, unpacked: enough for a frame's head and a block's header. Damage is left to be
 // found when the file is read whole.
 func readHead(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	p, err := packed.Open(path)
 	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	r, _, err := unpack(f)
-	if err != nil {
+		if e := (*fs.PathError)(nil); errors.As(err, &e) {
+			return nil, err
+		}
 		return nil, nil
 	}
-	defer r.Close()
+	defer p.Close()
 	head := make([]byte, frameHead+headerSize)
-	n, _ := io.ReadFull(r, head)
+	n, _ := io.ReadFull(p, head)
 	return head[:n], nil
-}
-
-// unpack finds out by the first bytes how f is compressed, and undoes it. f stays at its start where it is not.
-func unpack(f *os.File) (r io.ReadCloser, packed bool, err error) {
-	head := make([]byte, 64)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && err != io.EOF {
-		return nil, false, err
-	}
-	head = head[:n]
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		g, err := gzip.NewReader(bufio.NewReaderSize(f, 1<<16))
-		return g, true, err
-	case bytes.HasPrefix(head, []byte("BZh")):
-		return io.NopCloser(bzip2.NewReader(bufio.NewReaderSize(f, 1<<16))), true, nil
-	case bytes.HasPrefix(head, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		if n := xzWindow(head); n > maxWindow {
-			return nil, true, fmt.Errorf("xz: a window of %d bytes, and at most %d are granted", n, int64(maxWindow))
-		}
-		x, err := xz.NewReader(bufio.NewReaderSize(f, 1<<16))
-		if err != nil {
-			return nil, true, err
-		}
-		return io.NopCloser(x), true, nil
-	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(f, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			return nil, true, err
-		}
-		return z.IOReadCloser(), true, nil
-	}
-	return f, false, nil
-}
-
-// xzWindow is the size of the dictionary that the first block of an xz file asks for: the library allocates it unasked.
-// It is 0 for a head that is not understood, which the library then refuses itself.
-func xzWindow(head []byte) int64 {
-	const streamHeader = 12
-	if len(head) < streamHeader+2 {
-		return 0
-	}
-	rest := head[streamHeader+2:]
-	for _, size := range []byte{0x40, 0x80} { // the two numbers that may come before the filter
-		if head[streamHeader+1]&size == 0 {
-			continue
-		}
-		end := slices.IndexFunc(rest, func(b byte) bool { return b < 0x80 })
-		if end < 0 {
-			return 0
-		}
-		rest = rest[end+1:]
-	}
-	const lzma2 = 0x21
-	if len(rest) < 3 || rest[0] != lzma2 || rest[1] != 1 {
-		return 0
-	}
-	bits := rest[2] & 0x3f
-	return int64(2|bits&1) << (bits/2 + 11)
 }
 
 // A shelf keeps the files that were last read open.

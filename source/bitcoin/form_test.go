@@ -143,22 +143,6 @@ func TestCompressed(t *testing.T) {
 	}
 }
 
-// A small file must not be able to ask for gigabytes before its first byte is unpacked.
-func TestHostileWindow(t *testing.T) {
-	whole := packXZ(t, frame(grow(t, genesis(t), 3, "a")...))
-	if n := xzWindow(whole); n != 8<<20 {
-		t.Errorf("window %d; the library writes 8 MiB", n)
-	}
-	whole[16] = 40 // the property of the LZMA2 filter: 4 GiB
-	if n := xzWindow(whole); n < 2<<30 {
-		t.Fatalf("window %d; want gigabytes", n)
-	}
-	path := write(t, t.TempDir(), "b.dat.xz", whole)
-	if err := new(reader).follow(t, mustOpen(t, Config{Chain: flow.BitcoinRegtest}, path)); !errors.Is(err, ErrDamaged) {
-		t.Errorf("%v; want ErrDamaged", err)
-	}
-}
-
 func TestSingleBlocks(t *testing.T) {
 	chain := grow(t, genesis(t), 6, "a")
 	dir := t.TempDir()
