@@ -10,6 +10,7 @@ import (
 	"github.com/ethereum/go-ethereum/crypto"
 	"github.com/holiman/uint256"
 
+	"github.com/spoor-dev/spoor/decode/execution"
 	"github.com/spoor-dev/spoor/flow"
 )
 
@@ -64,7 +65,7 @@ func (b *builder) proveTxs() error {
 	if !whole || !b.in.Block.TxRoot.ok {
 		return nil
 	}
-	return b.root("transactions root", txs, b.in.Block.TxRoot, flow.ProvedTxs)
+	return b.root("transactions root", execution.Root(encoded(txs)), b.in.Block.TxRoot, flow.ProvedTxs)
 }
 
 // proveSender recovers the sender from the signature, and checks the address of a contract that was created.
@@ -209,8 +210,8 @@ func (b *builder) proveReceipts() error {
 		return nil
 	}
 	whole := true
-	receipts := make(types.Receipts, 0, len(b.txs))
-	var all types.Bloom
+	receipts := make([]execution.Receipt, 0, len(b.txs))
+	var all execution.Bloom
 	for i := range b.txs {
 		j := b.txs[i].receipt
 		if j == nil || j.Logs == nil {
@@ -220,12 +221,11 @@ func (b *builder) proveReceipts() error {
 		if err != nil {
 			return fmt.Errorf("receipt of %s: %w", b.name(i), err)
 		}
-		if len(j.Bloom) != 0 && !bytes.Equal(j.Bloom, r.Bloom[:]) {
+		bloom := r.Bloom()
+		if len(j.Bloom) != 0 && !bytes.Equal(j.Bloom, bloom[:]) {
 			return fmt.Errorf("receipt of %s: logs bloom: %w", b.name(i), ErrRoot)
 		}
-		for k := range all {
-			all[k] |= r.Bloom[k]
-		}
+		all.Or(bloom)
 		whole = whole && ok
 		receipts = append(receipts, r)
 	}
@@ -238,26 +238,20 @@ func (b *builder) proveReceipts() error {
 	if !whole || b.foreign != "" || !b.in.Block.ReceiptRoot.ok {
 		return nil
 	}
-	if err := b.root("receipts root", receipts, b.in.Block.ReceiptRoot, flow.ProvedReceipts); err != nil {
+	if err := b.root("receipts root", execution.ReceiptsRoot(receipts), b.in.Block.ReceiptRoot, flow.ProvedReceipts); err != nil {
 		return err
 	}
 	return b.deduced(receipts)
 }
 
-// wholeReceipt is a receipt as go-ethereum hashes it; ok is false if a field is missing. The bloom is always there.
-func wholeReceipt(tx *txJSON, j *receiptJSON) (r *types.Receipt, ok bool, err error) {
-	r = &types.Receipt{Logs: make([]*types.Log, len(*j.Logs))}
+// wholeReceipt is the hashed part of a receipt; ok is false if a field of it is missing. The logs are always there.
+func wholeReceipt(tx *txJSON, j *receiptJSON) (r execution.Receipt, ok bool, err error) {
+	r.Logs = make([]execution.Log, len(*j.Logs))
 	for i, l := range *j.Logs {
-		if !l.Address.ok || l.Data == nil && len(l.Topics) == 0 {
-			return nil, false, fmt.Errorf("log %d: no address or no data", i)
+		if r.Logs[i], err = readLog(l); err != nil {
+			return r, false, fmt.Errorf("log %d: %w", i, err)
 		}
-		log := &types.Log{Address: l.Address.v, Data: l.Data, Topics: make([]common.Hash, len(l.Topics))}
-		for k, t := range l.Topics {
-			log.Topics[k] = common.Hash(t.v)
-		}
-		r.Logs[i] = log
 	}
-	r.Bloom = types.CreateBloom(r)
 	kind := j.Type
 	if !kind.ok && tx != nil {
 		kind = tx.Type
@@ -265,22 +259,21 @@ func wholeReceipt(tx *txJSON, j *receiptJSON) (r *types.Receipt, ok bool, err er
 	if kind.ok {
 		n, ok := kind.uint64()
 		if !ok || n > 0x7f {
-			return nil, false, fmt.Errorf("type %s: too large", kind.v)
+			return r, false, fmt.Errorf("type %s: too large", kind.v)
 		}
 		r.Type = uint8(n)
 	}
 	if tx != nil && tx.Type.ok && tx.Type.v.Compare(flow.NewAmount(uint64(r.Type))) != 0 {
-		return nil, false, fmt.Errorf("type %d, but its transaction has type %s", r.Type, tx.Type.v)
+		return r, false, fmt.Errorf("type %d, but its transaction has type %s", r.Type, tx.Type.v)
 	}
-	used, ok := j.CumulativeGasUsed.uint64()
-	r.CumulativeGasUsed = used
+	r.Gas, ok = j.CumulativeGasUsed.uint64()
 	switch status, has := j.Status.uint64(); {
 	case len(j.Root) == 32:
-		r.PostState = j.Root
+		r.State = j.Root
 	case has && status <= 1:
 		r.Status = status
 	case j.Status.ok:
-		return nil, false, fmt.Errorf("status %s", j.Status.v)
+		return r, false, fmt.Errorf("status %s", j.Status.v)
 	default:
 		ok = false
 	}
@@ -288,15 +281,15 @@ func wholeReceipt(tx *txJSON, j *receiptJSON) (r *types.Receipt, ok bool, err er
 }
 
 // deduced checks what a receipt says besides its hashed fields, where that follows from them.
-func (b *builder) deduced(receipts types.Receipts) error {
+func (b *builder) deduced(receipts []execution.Receipt) error {
 	before, index := uint64(0), uint64(0)
 	for i, r := range receipts {
 		j := b.txs[i].receipt
-		if j.GasUsed.ok && j.GasUsed.v.Compare(flow.NewAmount(r.CumulativeGasUsed-before)) != 0 {
-			return fmt.Errorf("receipt of %s: %w: gasUsed %s, but the cumulative sum rose by %d", b.name(i), ErrRoot, j.GasUsed.v, r.CumulativeGasUsed-before)
+		if j.GasUsed.ok && j.GasUsed.v.Compare(flow.NewAmount(r.Gas-before)) != 0 {
+			return fmt.Errorf("receipt of %s: %w: gasUsed %s, but the cumulative sum rose by %d", b.name(i), ErrRoot, j.GasUsed.v, r.Gas-before)
 		}
-		j.GasUsed = number{flow.NewAmount(r.CumulativeGasUsed - before), true}
-		before = r.CumulativeGasUsed
+		j.GasUsed = number{flow.NewAmount(r.Gas - before), true}
+		before = r.Gas
 		for k, l := range *j.Logs {
 			if l.Index.ok && l.Index.v.Compare(flow.NewAmount(index)) != 0 {
 				return fmt.Errorf("receipt of %s: %w: log %d has index %s, not %d", b.name(i), ErrRoot, k, l.Index.v, index)
@@ -328,16 +321,27 @@ func (b *builder) proveWithdrawals() error {
 		b.note(flow.Unproved, "withdrawals root", "the chain keeps something else there")
 		return nil
 	}
-	return b.root("withdrawals root", list, j.WithdrawRoot, 0)
+	return b.root("withdrawals root", execution.Root(encoded(list)), j.WithdrawRoot, 0)
 }
 
-// root recomputes one root and sets its bit.
-func (b *builder) root(name string, list types.DerivableList, want word, bit flow.Coverage) error {
-	if got := listRoot(list); got != want.v {
+// root compares a root that was recomputed with the block's, and sets its bit.
+func (b *builder) root(name string, got flow.Hash, want word, bit flow.Coverage) error {
+	if got != want.v {
 		return fmt.Errorf("%s: %w: recomputed %s, the block says %s", name, ErrRoot, got, want.v)
 	}
 	b.out.Coverage |= bit
 	return nil
+}
+
+// encoded are the entries of a list as its root hashes them.
+func encoded(list types.DerivableList) [][]byte {
+	entries := make([][]byte, list.Len())
+	for i := range entries {
+		var b bytes.Buffer
+		list.EncodeIndex(i, &b)
+		entries[i] = b.Bytes()
+	}
+	return entries
 }
 
 // price is what a transaction paid per unit of gas: what its receipt says, which must fit its own offer.

@@ -1,28 +1,23 @@
-package evm
+package execution
 
 import (
-	"bytes"
-
-	"github.com/ethereum/go-ethereum/core/types"
-	"github.com/ethereum/go-ethereum/crypto"
-	"github.com/ethereum/go-ethereum/rlp"
+	"golang.org/x/crypto/sha3"
 
 	"github.com/spoor-dev/spoor/flow"
 )
 
-// listRoot is the root of the Merkle-Patricia tree (Ethereum yellow paper, appendix D) whose keys are the RLP of 0, 1, …
-// and whose values are the entries of list.
-func listRoot(list types.DerivableList) flow.Hash {
-	n := list.Len()
+// emptyRoot is the root of a list without entries: the keccak-256 of the RLP of no bytes.
+var emptyRoot = topic("56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421")
+
+// Root is the root of the Merkle-Patricia tree (Ethereum yellow paper, appendix D) whose keys are the RLP of 0, 1, … and
+// whose values are these entries. A block keeps the roots of its transactions, receipts and withdrawals.
+func Root(entries [][]byte) flow.Hash {
+	n := len(entries)
 	if n == 0 {
-		return flow.Hash(types.EmptyRootHash)
+		return emptyRoot
 	}
 	leaves := make([]leaf, 0, n)
-	add := func(i int) {
-		var b bytes.Buffer
-		list.EncodeIndex(i, &b)
-		leaves = append(leaves, leaf{nibbles(rlp.AppendUint64(nil, uint64(i))), b.Bytes()})
-	}
+	add := func(i int) { leaves = append(leaves, leaf{nibbles(number(uint64(i))), entries[i]}) }
 	for i := 1; i < n && i < 0x80; i++ { // in the order of their keys: 01 … 7f, then 80 for 0, then 81 80 …
 		add(i)
 	}
@@ -30,7 +25,14 @@ func listRoot(list types.DerivableList) flow.Hash {
 	for i := 0x80; i < n; i++ {
 		add(i)
 	}
-	return flow.Hash(crypto.Keccak256Hash(node(leaves, 0)))
+	return keccak(node(leaves, 0))
+}
+
+func keccak(b []byte) (h flow.Hash) {
+	k := sha3.NewLegacyKeccak256()
+	k.Write(b)
+	k.Sum(h[:0])
+	return h
 }
 
 // A leaf is a key, one nibble in each byte, and its value.
@@ -81,7 +83,8 @@ func reference(node []byte) []byte {
 	if len(node) < 32 {
 		return node
 	}
-	return text(crypto.Keccak256(node))
+	h := keccak(node)
+	return text(h[:])
 }
 
 // compact packs nibbles behind a prefix that tells their parity and the kind of the node.
@@ -133,4 +136,13 @@ func head(kind byte, n int) []byte {
 		size = append([]byte{byte(n)}, size...)
 	}
 	return append([]byte{kind + 55 + byte(len(size))}, size...)
+}
+
+// number is the RLP of a number: its bytes without leading zeros.
+func number(n uint64) []byte {
+	var b []byte
+	for ; n > 0; n >>= 8 {
+		b = append([]byte{byte(n)}, b...)
+	}
+	return text(b)
 }
