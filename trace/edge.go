@@ -1,0 +1,109 @@
+package trace
+
+import "github.com/spoor-dev/spoor/flow"
+
+// An Edge is claim on its way: one movement, or one pair of legs of it, with the part of the theft that it carried.
+// Where several inputs pay several outputs, the edges say how the claim was laid out, in the order of the legs; under a
+// policy that mixes, they do not say that these coins went there.
+type Edge struct {
+	Tx       flow.Hash     `json:"tx"`
+	At       flow.Pos      `json:"at"`
+	Time     int64         `json:"time,omitempty"` // of the block, seconds since 1970; 0 if not known
+	Index    uint32        `json:"index"`          // the movement's own number: log index, or place among the traces
+	From     flow.Account  `json:"from"`
+	FromCoin flow.Outpoint `json:"from_coin,omitzero"`
+	To       flow.Account  `json:"to"`
+	ToCoin   flow.Outpoint `json:"to_coin,omitzero"`
+	Asset    flow.Asset    `json:"asset"`
+	Amount   flow.Amount   `json:"amount"` // of the whole leg that takes (backward: that gives)
+	Units    flow.Amount   `json:"units"`  // the stolen part of it
+	Claim    flow.Amount   `json:"claim"`  // the same in units of the stolen asset; nothing under poison
+	Line     int           `json:"line"`
+	Sink     Sink          `json:"sink,omitempty"` // where the claim ended with this edge
+}
+
+// An Assumption is money that the facts do not show and that must have been there; it is taken to be clean.
+type Assumption struct {
+	Holder Holder      `json:"holder"` // a zero account stands for inputs that are not known
+	Amount flow.Amount `json:"amount"`
+	At     flow.Pos    `json:"at"`
+	Reason string      `json:"reason"`
+}
+
+// A router matches what the takers got to the givers it came from, in the order of both.
+type router struct {
+	given []Segment
+	owner []int
+	marks bool // poison: the first marked giver stands for all
+	place [4]routerPlace
+}
+
+// routerPlace is how far the segments of one line are matched.
+type routerPlace struct {
+	line, i int
+	left    flow.Amount
+}
+
+// next is the giver of the next units of a line, at most want of them; ok is false where there is none.
+func (r *router) next(line int, want flow.Amount) (giver int, units flow.Amount, ok bool) {
+	p := &r.place[0]
+	for i := range r.place {
+		if p = &r.place[i]; p.line == line || p.line == 0 {
+			break
+		}
+	}
+	if p.line != line {
+		*p = routerPlace{line: line, i: -1}
+	}
+	for p.left.IsZero() || r.marks {
+		if p.i++; p.i >= len(r.given) {
+			return 0, units, false
+		}
+		if g := r.given[p.i]; g.Line == line {
+			p.left = g.Units
+			if r.marks {
+				p.i--
+				return r.owner[p.i+1], want, true
+			}
+		}
+	}
+	units = want.Min(p.left)
+	p.left, _ = p.left.Sub(units)
+	return r.owner[p.i], units, true
+}
+
+// edge records what a taker got, once for each giver.
+func (l *Ledger) edge(e *event, t *leg, s Segment, sink Sink, route *router) {
+	for !s.Units.IsZero() {
+		giver, units, ok := route.next(s.Line, s.Units)
+		if !ok {
+			units = s.Units
+		}
+		var first Segment
+		first, s = s.split(units)
+		g := &e.givers[giver]
+		edge := Edge{
+			Tx: e.tx.ID, At: e.real, Time: e.tx.Point.Time, Index: e.index,
+			From: g.account, FromCoin: g.coin, To: t.account, ToCoin: t.coin,
+			Asset: e.asset, Amount: t.amount, Units: first.Units, Claim: first.Claim, Line: s.Line, Sink: sink,
+		}
+		if e.back {
+			edge.From, edge.FromCoin, edge.To, edge.ToCoin = t.account, t.coin, g.account, g.coin
+		}
+		if n := len(l.edges) - 1; n >= 0 && l.edges[n].follows(&edge) {
+			old := l.edges[n]
+			l.note(func() { l.edges[n] = old })
+			l.edges[n].Units = addCapped(old.Units, edge.Units)
+			l.edges[n].Claim, _ = old.Claim.Add(edge.Claim)
+			continue
+		}
+		l.edges = append(l.edges, edge)
+		l.note(func() { l.edges = l.edges[:len(l.edges)-1] })
+	}
+}
+
+// follows reports whether the two edges are the same but for their claims.
+func (a *Edge) follows(b *Edge) bool {
+	return a.At == b.At && a.Tx == b.Tx && a.From == b.From && a.FromCoin == b.FromCoin && a.To == b.To &&
+		a.ToCoin == b.ToCoin && a.Line == b.Line && a.Sink == b.Sink && a.Amount == b.Amount
+}

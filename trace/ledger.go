@@ -1,0 +1,503 @@
+package trace
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spoor-dev/spoor/flow"
+)
+
+// ErrOrder is returned for a transaction that does not come after the last one that mattered.
+var ErrOrder = errors.New("not in the order of the chain")
+
+// A Ledger is the state of one theft on one chain under one policy: who has how much of the claim. It eats transactions
+// in the order of the chain. After every one of them, the claims of the holders and of the sinks sum to what was stolen,
+// for every policy except poison. A Ledger is for one goroutine.
+type Ledger struct {
+	policy  Policy
+	chain   flow.Chain
+	options Options
+	sources []plainSource // of this chain, in order of their places
+	ident   [32]byte      // of sources, policy and options
+
+	accounts map[accountKey]*record
+	coins    map[flow.Outpoint]*record
+	live     map[flow.Account]int // tainted records of an account that are followed
+	outflows map[flow.Account][]plainSource
+	lines    []line
+	sinks    map[sinkKey]*sunk
+	edges    []Edge
+	assumed  []Assumption
+
+	begun    int // how many sources have begun
+	followed int // holders that are followed
+	txs      int // transactions of followed holders
+	started  bool
+	last     flow.Pos // of the last movement that mattered, if started
+	spent    bool     // the budget of transactions is used up
+
+	log    *journal
+	firm   bool
+	firmAt flow.Pos // if firm: what stands up to here cannot be taken back
+	fresh  []fresh  // holders which have just become tainted
+	work   scratch
+}
+
+type accountKey struct {
+	account flow.Account
+	asset   flow.Asset
+}
+
+type line struct {
+	asset  flow.Asset
+	stolen flow.Amount
+}
+
+// A record is what the ledger knows of one holder that claim has ever reached.
+type record struct {
+	holder Holder
+	stats
+	state  State
+	paying bool // during one event: it has paid, and what it has left is known
+}
+
+// stats is the part of a record that is copied for an undo.
+type stats struct {
+	source  bool        // a claim began here
+	outflow bool        // everything that leaves is stolen
+	frozen  bool        // not followed: beyond the budget
+	cut     bool        // the last place to read was reached with movements behind it
+	unknown bool        // the opening balance has not been asked for yet
+	carved  flow.Amount // the part of the opening balance that is stolen
+	got     []got       // claim ever received, for each line
+	hops    int
+	first   flow.Pos
+	last    flow.Pos
+	time    int64 // of first; 0 if not known
+	until   int64 // of last
+}
+
+type got struct {
+	line   int
+	claim  flow.Amount // capped: money that goes in circles counts each time
+	pieces int
+}
+
+// isLive reports whether the record's next payment matters.
+func (r *record) isLive() bool { return !r.frozen && (r.outflow || r.state.IsTainted()) }
+
+type sinkKey struct {
+	sink    Sink
+	account flow.Account
+	asset   flow.Asset
+	line    int
+}
+
+type sunk struct {
+	reason      string
+	units       flow.Amount
+	claim       flow.Amount
+	count       int
+	first, last flow.Pos
+	time, until int64
+}
+
+// fresh is what has to be read next: an account from a place on, or the spending of a coin.
+type fresh struct {
+	account flow.Account
+	record  *record // nil for an account that is a source by itself
+	from    flow.Pos
+}
+
+// scratch is memory that one event after the other uses.
+type scratch struct {
+	event   event
+	given   []Segment
+	owner   []int // the giver of each given segment
+	amounts []flow.Amount
+	taken   [][]Segment
+	paying  []*record
+}
+
+func newLedger(p Policy, c flow.Chain, sources []plainSource, o Options) *Ledger {
+	l := &Ledger{
+		policy: p, chain: c, options: o,
+		accounts: map[accountKey]*record{},
+		coins:    map[flow.Outpoint]*record{},
+		live:     map[flow.Account]int{},
+		outflows: map[flow.Account][]plainSource{},
+		sinks:    map[sinkKey]*sunk{},
+	}
+	if o.UndoDepth > 0 {
+		l.log = &journal{depth: o.UndoDepth}
+	}
+	for _, s := range sources {
+		if s.chain() != c {
+			continue
+		}
+		if o.Backward && s.kind != "coin" {
+			if s.at == (flow.Pos{}) {
+				s.at = mirror(s.at)
+			}
+			s.at = next(mirror(s.at))
+			if s.at == mirror(flow.Pos{}) {
+				s.at = flow.Pos{}
+			}
+		}
+		l.sources = append(l.sources, s)
+	}
+	slices.SortStableFunc(l.sources, func(a, b plainSource) int { return a.at.Compare(b.at) })
+	e := newEncoder()
+	e.parameters(p, c, l.sources, o)
+	l.ident = sha256.Sum256(e.b)
+	return l
+}
+
+// Policy is the rule of the ledger.
+func (l *Ledger) Policy() Policy { return l.policy }
+
+// Chain is the chain whose transactions the ledger eats.
+func (l *Ledger) Chain() flow.Chain { return l.chain }
+
+// Last is the place of the last movement that mattered; ok is false before the first.
+func (l *Ledger) Last() (at flow.Pos, ok bool) {
+	if l.options.Backward {
+		return mirror(l.last), l.started
+	}
+	return l.last, l.started
+}
+
+// Follows reports whether a movement of that account can matter. It costs one or two look-ups.
+func (l *Ledger) Follows(a flow.Account) bool { return l.live[a] > 0 || len(l.outflows[a]) > 0 }
+
+// FollowsCoin reports whether the spending (backward: the making) of that outpoint matters.
+func (l *Ledger) FollowsCoin(o flow.Outpoint) bool {
+	r := l.coins[o]
+	return r != nil && r.isLive()
+}
+
+// Apply eats a whole transaction. Transactions must come in the order of the chain and none may be left out that touches
+// a holder; one that touches none costs a failed look-up for each leg. Where a holder is new, g is asked for its opening
+// balance; a nil g means that holders had nothing before. An error may leave the ledger between two movements: Undo the
+// transaction, or restore a snapshot.
+func (l *Ledger) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
+	if l.options.Backward {
+		return errors.New("apply: a backward ledger reads a Graph only")
+	}
+	at := tx.At()
+	if l.started && at.Compare(flow.Pos{Height: l.last.Height, Tx: l.last.Tx, Movement: ^uint32(0)}) <= 0 {
+		return fmt.Errorf("apply %s at %s after %s: %w", tx.ID, at, l.last, ErrOrder)
+	}
+	if l.log != nil {
+		l.log.begin(at)
+		defer func() {
+			if lost, ok := l.log.end(); ok {
+				l.firm, l.firmAt = true, lost
+			}
+		}()
+	}
+	for i := range tx.Movements {
+		place := at
+		place.Movement = uint32(i)
+		l.begin(place)
+		if err := l.settle(ctx, g); err != nil {
+			return err
+		}
+		m := &tx.Movements[i]
+		if !l.touches(&tx, place, m) {
+			continue
+		}
+		if err := l.work.event.set(&tx, place, m, false); err != nil {
+			return fmt.Errorf("apply: %w", err)
+		}
+		if err := l.move(&l.work.event); err != nil {
+			return fmt.Errorf("apply: %w", err)
+		}
+		if err := l.settle(ctx, g); err != nil {
+			return err
+		}
+	}
+	if l.log == nil && l.started {
+		l.firm, l.firmAt = true, l.last
+	}
+	return nil
+}
+
+// A Balancer is the part of a Graph that Apply needs.
+type Balancer interface {
+	Balances(ctx context.Context, of []BalanceAsk) ([]Balance, error)
+}
+
+// settle asks for the opening balances of fresh holders.
+func (l *Ledger) settle(ctx context.Context, g Balancer) error {
+	if len(l.fresh) == 0 {
+		return nil
+	}
+	var asks []BalanceAsk
+	var records []*record
+	for _, f := range l.fresh {
+		if f.record != nil && f.record.unknown {
+			asks = append(asks, l.balanceAsk(f.record))
+			records = append(records, f.record)
+		}
+	}
+	l.fresh = l.fresh[:0]
+	balances := make([]Balance, len(asks))
+	if g != nil && len(asks) > 0 {
+		var err error
+		if balances, err = g.Balances(ctx, asks); err != nil {
+			return fmt.Errorf("balances of %d holders: %w", len(asks), err)
+		}
+		if len(balances) != len(asks) {
+			return fmt.Errorf("balances of %d holders: the graph answered %d", len(asks), len(balances))
+		}
+	}
+	for i, r := range records {
+		l.open(r, balances[i])
+	}
+	return nil
+}
+
+// balanceAsk is the question for what a holder had when claim first reached it.
+func (l *Ledger) balanceAsk(r *record) BalanceAsk {
+	before := r.last
+	if l.options.Backward {
+		before = next(mirror(before))
+	}
+	return BalanceAsk{r.holder.Account, r.holder.Asset, before}
+}
+
+// open gives a fresh holder its opening balance of clean money, below what has arrived since.
+func (l *Ledger) open(r *record, b Balance) {
+	l.touch(r)
+	r.unknown = false
+	carved := r.carved
+	r.carved = flow.Amount{}
+	balance, ok := b.In.Minus(b.Out)
+	switch {
+	case ok:
+	case b.In.Compare(b.Out) > 0:
+		balance = most // more than a token can have: the token lies
+	default:
+		balance = flow.Amount{}
+		short, fits := b.Out.Minus(b.In)
+		if !fits {
+			short = most
+		}
+		l.assume(Assumption{r.holder, short, r.last, "paid more than it is known to have had"})
+	}
+	clean, ok := balance.Sub(carved)
+	if !ok {
+		short, _ := carved.Sub(balance)
+		clean = flow.Amount{}
+		l.assume(Assumption{r.holder, short, r.last, "is said to hold more than it is known to have had"})
+	}
+	if l.options.Backward && l.policy == FIFO && !carved.IsZero() {
+		// Backward the newest units of a queue leave first, and the question is about the newest.
+		l.policy.Put(&r.state, []Segment{{Units: clean}})
+		return
+	}
+	if l.policy != Poison {
+		r.state.open(clean)
+	}
+}
+
+// touches reports whether the movement can change the ledger.
+func (l *Ledger) touches(tx *flow.Tx, place flow.Pos, m *flow.Movement) bool {
+	back := l.options.Backward
+	if isCoins(m) {
+		if !back {
+			for _, o := range m.Spent {
+				if r := l.coins[o]; r != nil && r.isLive() {
+					return true
+				}
+			}
+			return l.anyOutflow(m.In)
+		}
+		for i := range m.Out {
+			if r := l.coins[flow.Outpoint{Tx: tx.ID, Index: uint32(i)}]; r != nil && r.isLive() {
+				return true
+			}
+		}
+		return l.anyOutflow(m.Out)
+	}
+	for _, side := range [2][]flow.Leg{m.In, m.Out} {
+		for i := range side {
+			if r := l.accounts[accountKey{side[i].Account, m.Asset}]; r != nil && r.isLive() {
+				return true
+			}
+		}
+		if l.anyOutflow(side) {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *Ledger) anyOutflow(side []flow.Leg) bool {
+	if len(l.outflows) == 0 {
+		return false
+	}
+	for i := range side {
+		if len(l.outflows[side[i].Account]) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// line is the number of the line of a stolen asset.
+func (l *Ledger) line(a flow.Asset) int {
+	for i := range l.lines {
+		if l.lines[i].asset == a {
+			return i + 1
+		}
+	}
+	l.lines = append(l.lines, line{asset: a})
+	l.note(func() { l.lines = l.lines[:len(l.lines)-1] })
+	return len(l.lines)
+}
+
+// steal adds a new claim of at most v and returns it as a segment: a line holds no more than 2²⁵⁶−1.
+func (l *Ledger) steal(a flow.Asset, v flow.Amount) Segment {
+	n := l.line(a)
+	p := &l.lines[n-1].stolen
+	old := *p
+	l.note(func() { l.lines[n-1].stolen = old })
+	room, _ := most.Sub(*p)
+	if l.policy == Poison {
+		*p = addCapped(*p, v)
+		return Segment{Line: n, Units: v}
+	}
+	v = v.Min(room)
+	*p, _ = p.Add(v)
+	return Segment{n, v, v}
+}
+
+// assume records that clean money of unknown origin must have been there.
+func (l *Ledger) assume(a Assumption) {
+	if l.options.Backward {
+		a.At = mirror(a.At)
+	}
+	l.assumed = append(l.assumed, a)
+	l.note(func() { l.assumed = l.assumed[:len(l.assumed)-1] })
+}
+
+// touch lets an undo restore what is about to change in r.
+func (l *Ledger) touch(r *record) {
+	if l.log == nil {
+		return
+	}
+	old := r.stats
+	old.got = slices.Clone(old.got)
+	l.log.add(func() { r.stats = old })
+}
+
+// record finds a holder or makes it. A new one is followed if the budget allows it; a source, at 0 hops, always is.
+func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
+	r := l.find(h)
+	if r != nil {
+		return r
+	}
+	r = &record{holder: h, stats: stats{hops: hops, first: at, last: at, time: time, until: time}}
+	r.state.log = l.log
+	if hops > 0 && (l.followed >= l.options.Budget.Holders || hops > l.options.Budget.Hops) {
+		r.frozen = true
+	} else {
+		l.followed++
+	}
+	frozen := r.frozen
+	key := accountKey{h.Account, h.Asset}
+	if h.Outpoint.IsZero() {
+		l.accounts[key] = r
+	} else {
+		l.coins[h.Outpoint] = r
+	}
+	l.note(func() {
+		if h.Outpoint.IsZero() {
+			delete(l.accounts, key)
+		} else {
+			delete(l.coins, h.Outpoint)
+		}
+		if !frozen {
+			l.followed--
+		}
+	})
+	return r
+}
+
+func (l *Ledger) find(h Holder) *record {
+	if h.Outpoint.IsZero() {
+		return l.accounts[accountKey{h.Account, h.Asset}]
+	}
+	return l.coins[h.Outpoint]
+}
+
+// relive keeps the number of live records of an account after a change; was is isLive before it. A record that became
+// live is to be read from a place on.
+func (l *Ledger) relive(r *record, was bool, from flow.Pos) {
+	is := r.isLive()
+	if is == was {
+		return
+	}
+	if r.holder.Outpoint.IsZero() {
+		step := 1
+		if !is {
+			step = -1
+		}
+		a := r.holder.Account
+		l.count(a, step)
+		l.note(func() { l.count(a, -step) })
+	}
+	if is {
+		l.fresh = append(l.fresh, fresh{r.holder.Account, r, from})
+	}
+}
+
+func (l *Ledger) count(a flow.Account, step int) {
+	if n := l.live[a] + step; n > 0 {
+		l.live[a] = n
+	} else {
+		delete(l.live, a)
+	}
+}
+
+// Check adds up all claims and returns an error if any unit of a line was made or lost. Poison is never checked.
+func (l *Ledger) Check() error {
+	if l.policy == Poison {
+		return nil
+	}
+	sums := make([]flow.Sum, len(l.lines))
+	for _, r := range l.records() {
+		for i := range r.state.Len() {
+			if g := r.state.At(i); g.Line != 0 {
+				sums[g.Line-1] = sums[g.Line-1].Plus(g.Claim)
+			}
+		}
+	}
+	for k, s := range l.sinks {
+		sums[k.line-1] = sums[k.line-1].Plus(s.claim)
+	}
+	for i, s := range sums {
+		if got, ok := s.Amount(); !ok || got != l.lines[i].stolen {
+			return fmt.Errorf("%s: claims of %s sum to %s, stolen was %s", l.policy, l.lines[i].asset, s, l.lines[i].stolen)
+		}
+	}
+	return nil
+}
+
+// records are all records in the order of their holders.
+func (l *Ledger) records() []*record {
+	all := make([]*record, 0, len(l.accounts)+len(l.coins))
+	for _, r := range l.accounts {
+		all = append(all, r)
+	}
+	for _, r := range l.coins {
+		all = append(all, r)
+	}
+	slices.SortFunc(all, func(a, b *record) int { return a.holder.Compare(b.holder) })
+	return all
+}

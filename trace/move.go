@@ -1,0 +1,495 @@
+package trace
+
+import (
+	"math"
+
+	"github.com/spoor-dev/spoor/flow"
+)
+
+// begin starts the sources whose place is reached.
+func (l *Ledger) begin(at flow.Pos) {
+	for l.begun < len(l.sources) && !l.spent && l.sources[l.begun].at.Compare(at) <= 0 {
+		s := l.sources[l.begun]
+		l.begun++
+		l.note(func() { l.begun-- })
+		switch s.kind {
+		case "outflow":
+			old := l.outflows[s.account]
+			l.outflows[s.account] = append(old[:len(old):len(old)], s)
+			l.note(func() { l.unleak(s.account, old) })
+			l.fresh = append(l.fresh, fresh{s.account, nil, s.at})
+		default:
+			l.hold(s)
+		}
+	}
+}
+
+func (l *Ledger) unleak(a flow.Account, old []plainSource) {
+	if len(old) == 0 {
+		delete(l.outflows, a)
+	} else {
+		l.outflows[a] = old
+	}
+}
+
+// hold begins a claim at a holder.
+func (l *Ledger) hold(s plainSource) {
+	r := l.record(Holder{s.account, s.asset, s.outpoint}, 0, s.at, 0)
+	was := r.isLive()
+	l.touch(r)
+	r.source = true
+	stolen := []Segment{l.steal(s.asset, s.amount)}
+	l.receive(r, stolen[0])
+	switch {
+	case r.outflow || r.frozen || l.policy == Poison || s.kind == "coin":
+		l.put(r, stolen)
+	case r.unknown || !was: // the opening balance is still to come
+		r.unknown, r.last = true, s.at
+		r.carved, _ = r.carved.Add(s.amount) // sources sum to an amount: Theft.plain
+		l.put(r, stolen)
+	default:
+		l.carve(r, s, stolen)
+	}
+	l.relive(r, was, s.at)
+}
+
+// carve turns clean money of a holder into stolen money: the newest of it.
+func (l *Ledger) carve(r *record, s plainSource, stolen []Segment) {
+	segs := make([]Segment, r.state.Len())
+	for i := range segs {
+		segs[i] = r.state.At(i)
+	}
+	need := s.amount
+	for i := len(segs) - 1; i >= 0 && !need.IsZero(); i-- {
+		if segs[i].Line == 0 {
+			k := segs[i].Units.Min(need)
+			segs[i].Units, _ = segs[i].Units.Sub(k)
+			need, _ = need.Sub(k)
+		}
+	}
+	if !need.IsZero() {
+		l.assume(Assumption{r.holder, need, s.at, "is said to hold more than it is known to have had"})
+	}
+	if l.options.Backward && l.policy == FIFO {
+		segs = append(stolen, segs...)
+	} else {
+		segs = append(segs, stolen...)
+	}
+	r.state.clear()
+	l.policy.Put(&r.state, segs)
+}
+
+// leaks reports whether whatever that account gives in that asset is stolen.
+func (l *Ledger) leaks(a flow.Account, asset flow.Asset) bool {
+	if len(l.outflows) == 0 {
+		return false
+	}
+	for _, s := range l.outflows[a] {
+		if s.asset.IsZero() || s.asset == asset {
+			return true
+		}
+	}
+	return false
+}
+
+// legRecord finds the record behind a leg, if any.
+func (l *Ledger) legRecord(e *event, g *leg) *record {
+	if e.utxo {
+		return l.coins[g.coin]
+	}
+	return l.accounts[accountKey{g.account, e.asset}]
+}
+
+// move is one step of the state machine. It ignores an event that is not after the last one that mattered.
+func (l *Ledger) move(e *event) error {
+	if l.spent || l.started && e.at.Compare(l.last) <= 0 {
+		return nil
+	}
+	dirty := false
+	for i := range e.givers {
+		g := &e.givers[i]
+		r := l.legRecord(e, g)
+		dirty = dirty || r != nil && r.isLive() && (e.utxo || !g.amount.IsZero())
+		dirty = dirty || !g.amount.IsZero() && l.leaks(g.account, e.asset)
+	}
+	if !dirty {
+		l.receiveClean(e)
+		return nil
+	}
+	if !l.spend(e) {
+		return nil
+	}
+	hops := l.pay(e)
+	l.fill(e, hops)
+	return nil
+}
+
+// spend counts a transaction against the budget; it reports false when there is none left.
+func (l *Ledger) spend(e *event) bool {
+	spent, txs, started, last := l.spent, l.txs, l.started, l.last
+	same := started && last.Height == e.at.Height && last.Tx == e.at.Tx
+	if !same && txs >= l.options.Budget.Transactions {
+		l.note(func() { l.spent = spent })
+		l.spent = true
+		return false
+	}
+	l.note(func() { l.txs, l.started, l.last = txs, started, last })
+	if !same {
+		l.txs++
+	}
+	l.started, l.last = true, e.at
+	return true
+}
+
+// receiveClean adds what tainted holders receive from clean ones.
+func (l *Ledger) receiveClean(e *event) {
+	if e.utxo || l.policy == Poison {
+		return
+	}
+	counted := false
+	for i := range e.takers {
+		t := &e.takers[i]
+		r := l.accounts[accountKey{t.account, e.asset}]
+		if r == nil || !r.isLive() || r.outflow || t.amount.IsZero() || t.sink != "" {
+			continue
+		}
+		if !counted && !l.spend(e) {
+			return
+		}
+		counted = true
+		l.put(r, []Segment{{Units: t.amount}})
+	}
+}
+
+// pay lets the givers pay, into work.given, and returns the fewest hops of one that pays claim.
+func (l *Ledger) pay(e *event) (hops int) {
+	w := &l.work
+	w.given, w.owner = w.given[:0], w.owner[:0]
+	hops = math.MaxInt
+	for i := range e.givers {
+		g := &e.givers[i]
+		start := len(w.given)
+		r := l.legRecord(e, g)
+		switch leaks := l.leaks(g.account, e.asset); {
+		case leaks && !g.amount.IsZero():
+			r = l.leak(e, g)
+		case r == nil || !r.isLive() || !e.utxo && g.amount.IsZero():
+			r = nil
+			if !g.amount.IsZero() {
+				w.given = append(w.given, Segment{Units: g.amount})
+			}
+		case e.utxo:
+			l.spendCoin(e, g, r)
+		default:
+			l.payFrom(e, g, r)
+		}
+		if r != nil {
+			hops = min(hops, r.hops)
+		}
+		for range w.given[start:] {
+			w.owner = append(w.owner, i)
+		}
+	}
+	if !e.assumed.IsZero() && !e.back {
+		a := Assumption{Holder: Holder{Asset: e.asset}, Amount: e.assumed, At: e.at, Reason: "inputs that are not known are taken to be clean"}
+		l.assume(a)
+	}
+	return hops
+}
+
+// payFrom is a payment of an account.
+func (l *Ledger) payFrom(e *event, g *leg, r *record) {
+	w := &l.work
+	l.touch(r)
+	r.last, r.until = e.at, e.tx.Point.Time
+	start := len(w.given)
+	var short flow.Amount
+	w.given, short = l.policy.Pay(&r.state, g.amount, w.given)
+	if !short.IsZero() {
+		l.assume(Assumption{r.holder, short, e.at, "paid more than it is known to have had"})
+		w.insertClean(start, short)
+	}
+	if !r.paying {
+		r.paying = true
+		w.paying = append(w.paying, r)
+	}
+}
+
+// spendCoin is the spending of a coin: it pays all it has. Money in it that no claim speaks of is clean.
+func (l *Ledger) spendCoin(e *event, g *leg, r *record) {
+	w := &l.work
+	l.touch(r)
+	r.last, r.until = e.at, e.tx.Point.Time
+	start := len(w.given)
+	w.given, _ = l.policy.Pay(&r.state, most, w.given)
+	r.state.clear()
+	l.relive(r, true, flow.Pos{})
+	if l.policy == Poison {
+		return
+	}
+	var sum flow.Amount
+	for i := start; i < len(w.given); i++ {
+		all, ok := sum.Add(w.given[i].Units)
+		if ok && all.Compare(g.amount) <= 0 {
+			sum = all
+			continue
+		}
+		// The source named more than the coin was worth.
+		room, _ := g.amount.Sub(sum)
+		keep, over := w.given[i].split(room)
+		w.given[i] = keep
+		l.sink(e, DataMissing, g.account, over, "more was claimed than the coin held")
+		for _, s := range w.given[i+1:] {
+			l.sink(e, DataMissing, g.account, s, "more was claimed than the coin held")
+		}
+		w.given = w.given[:i+1]
+		sum = g.amount
+	}
+	if clean, _ := g.amount.Sub(sum); !clean.IsZero() {
+		w.insertClean(start, clean)
+	}
+}
+
+// leak is a payment out of an Outflow: first what came back, then a new claim.
+func (l *Ledger) leak(e *event, g *leg) *record {
+	w := &l.work
+	h := Holder{g.account, e.asset, flow.Outpoint{}}
+	if e.utxo {
+		h.Outpoint = g.coin
+	}
+	r := l.record(h, 0, e.at, e.tx.Point.Time)
+	was := r.isLive()
+	l.touch(r)
+	if r.frozen {
+		r.frozen = false
+		l.followed++
+		l.note(func() { l.followed-- })
+	}
+	r.source, r.outflow, r.unknown = true, !e.utxo, false
+	r.last, r.until = e.at, e.tx.Point.Time
+	r.hops = 0
+	left := g.amount
+	if l.policy == Poison {
+		r.state.clear()
+	}
+	for !left.IsZero() && r.state.Len() > 0 {
+		s := r.state.PopHead()
+		if !s.taints() {
+			continue
+		}
+		if left.Less(s.Units) {
+			first, rest := s.split(left)
+			r.state.PushHead(rest)
+			s = first
+		}
+		left, _ = left.Sub(s.Units)
+		w.given = append(w.given, s)
+	}
+	if e.utxo { // a coin is spent once; a claim beyond its worth has no place else
+		for i := range r.state.Len() {
+			if s := r.state.At(i); s.taints() {
+				l.sink(e, DataMissing, g.account, s, "more was claimed than the coin held")
+			}
+		}
+		r.state.clear()
+	}
+	if !left.IsZero() {
+		s := l.steal(e.asset, left)
+		l.receive(r, s)
+		if clean, _ := left.Sub(s.Units); !clean.IsZero() {
+			l.assume(Assumption{r.holder, clean, e.at, "more left than a claim can hold"})
+			w.given = append(w.given, Segment{Units: clean})
+		}
+		if !s.Units.IsZero() {
+			w.given = append(w.given, s)
+		}
+	}
+	l.relive(r, was, next(e.at))
+	return r
+}
+
+// insertClean puts clean money before the given segments from start on: it was there before all else.
+func (w *scratch) insertClean(start int, units flow.Amount) {
+	w.given = append(w.given, Segment{})
+	copy(w.given[start+1:], w.given[start:])
+	w.given[start] = Segment{Units: units}
+}
+
+// fill lays work.given out over the takers and delivers it.
+func (l *Ledger) fill(e *event, hops int) {
+	w := &l.work
+	w.amounts = w.amounts[:0]
+	for i := range e.takers {
+		w.amounts = append(w.amounts, e.takers[i].amount)
+	}
+	for len(w.taken) < len(e.takers) {
+		w.taken = append(w.taken, nil)
+	}
+	for i := range e.takers {
+		w.taken[i] = w.taken[i][:0]
+	}
+	l.policy.Fill(w.given, w.amounts, func(i int, g Segment) { w.taken[i] = append(w.taken[i], g) })
+	route := router{given: w.given, owner: w.owner, marks: l.policy == Poison}
+	for i := range e.takers {
+		l.deliver(e, i, hops, &route)
+	}
+	for _, r := range w.paying {
+		r.paying = false
+		if !r.state.IsTainted() { // nothing is kept for those who hold no claim
+			r.state.clear()
+		}
+		l.relive(r, true, next(e.at))
+	}
+	w.paying = w.paying[:0]
+}
+
+// deliver gives taker i what work.taken holds for it, or sends it to a sink.
+func (l *Ledger) deliver(e *event, i, hops int, route *router) {
+	w := &l.work
+	t := &e.takers[i]
+	segs := w.taken[i]
+	tainted := 0
+	for _, s := range segs {
+		if s.taints() {
+			tainted++
+		}
+	}
+	sink, reason := t.sink, ""
+	if tainted > 0 && sink == "" && l.options.Stop != nil {
+		if why, ok := l.options.Stop(t.account); ok {
+			sink, reason = Service, why
+		}
+	}
+	if tainted > 0 && sink == "" && l.policy != Poison {
+		tainted -= l.dust(e, t, segs, route)
+	}
+	if tainted == 0 {
+		if sink == "" && !e.utxo && !t.amount.IsZero() && l.policy != Poison {
+			if r := l.accounts[accountKey{t.account, e.asset}]; r != nil && (r.isLive() || r.paying) && !r.outflow {
+				l.put(r, []Segment{{Units: t.amount}})
+			}
+		}
+		return
+	}
+	if sink != "" {
+		for _, s := range segs {
+			if s.taints() {
+				l.edge(e, t, s, sink, route)
+				l.sink(e, sink, l.sinkAccount(e, t, sink), s, reason)
+			}
+		}
+		return
+	}
+	h := Holder{t.account, e.asset, flow.Outpoint{}}
+	if e.utxo {
+		h.Outpoint = t.coin
+	}
+	r := l.record(h, hops+1, e.at, e.tx.Point.Time)
+	was := r.isLive()
+	l.touch(r)
+	if !e.utxo && l.leaks(t.account, e.asset) {
+		r.source, r.outflow = true, true
+	}
+	r.hops = min(r.hops, hops+1)
+	r.last, r.until = e.at, e.tx.Point.Time
+	if !was && !e.utxo && !r.paying && !r.outflow && !r.frozen && l.policy != Poison {
+		r.unknown = true
+	}
+	for _, s := range segs {
+		if s.taints() {
+			l.edge(e, t, s, "", route)
+			l.receive(r, s)
+		}
+	}
+	l.put(r, segs)
+	if !r.paying {
+		l.relive(r, was, next(e.at))
+	}
+}
+
+// dust sends lines that are too small to follow to the sink, and leaves their units as clean money. It returns how many
+// segments it took.
+func (l *Ledger) dust(e *event, t *leg, segs []Segment, route *router) (n int) {
+	for i, s := range segs {
+		if !s.taints() {
+			continue
+		}
+		var units, claim flow.Amount
+		for _, o := range segs {
+			if o.Line == s.Line {
+				units, claim = addCapped(units, o.Units), addCapped(claim, o.Claim)
+			}
+		}
+		small := units.Less(l.options.Dust[e.asset])
+		if share := l.options.DustShare; share > 0 && !small {
+			floor := l.lines[s.Line-1].stolen.Share(flow.NewAmount(uint64(share)), flow.NewAmount(billion))
+			small = claim.Less(floor)
+		}
+		if !small {
+			continue
+		}
+		for j := i; j < len(segs); j++ {
+			if o := segs[j]; o.Line == s.Line {
+				l.edge(e, t, o, DustSink, route)
+				l.sink(e, DustSink, t.account, o, "")
+				segs[j] = Segment{Units: o.Units}
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// sinkAccount is the sub-account of a sink that a leg which is no account belongs to.
+func (l *Ledger) sinkAccount(e *event, t *leg, sink Sink) flow.Account {
+	if sink == Burned && len(e.givers) > 0 {
+		return e.givers[0].account
+	}
+	return t.account
+}
+
+// put adds segments to a record by its rule.
+func (l *Ledger) put(r *record, segs []Segment) {
+	if l.policy == Poison || !r.outflow && !r.frozen {
+		l.policy.Put(&r.state, segs)
+		return
+	}
+	for _, s := range segs { // no clean money is kept for who is not followed, or pays all as stolen
+		if s.taints() {
+			FIFO.Put(&r.state, []Segment{s})
+		}
+	}
+}
+
+// receive counts arriving claim; the caller has called touch.
+func (l *Ledger) receive(r *record, s Segment) {
+	amount := s.Claim
+	if l.policy == Poison {
+		amount = s.Units
+	}
+	for i := range r.got {
+		if r.got[i].line == s.Line {
+			r.got[i].claim = addCapped(r.got[i].claim, amount)
+			r.got[i].pieces++
+			return
+		}
+	}
+	r.got = append(r.got, got{s.Line, amount, 1})
+}
+
+// sink adds to a sub-account of a sink.
+func (l *Ledger) sink(e *event, sink Sink, a flow.Account, s Segment, reason string) {
+	k := sinkKey{sink, a, e.asset, s.Line}
+	p := l.sinks[k]
+	if p == nil {
+		p = &sunk{reason: reason, first: e.at, time: e.tx.Point.Time}
+		l.sinks[k] = p
+		l.note(func() { delete(l.sinks, k) })
+	} else if old := *p; l.log != nil {
+		l.note(func() { *p = old })
+	}
+	p.units = addCapped(p.units, s.Units)
+	p.claim, _ = p.claim.Add(s.Claim) // at most what was stolen
+	p.count++
+	p.last, p.until = e.at, e.tx.Point.Time
+}
