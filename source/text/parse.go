@@ -161,12 +161,19 @@ func (p *parser) block(words []string) error {
 		p.again = p.find(e.point.Hash) >= 0
 	}
 	if p.again {
+		e.below = p.src.events[p.twin].below
 		if !named {
 			e.parent = p.src.events[p.twin].parent
 		}
 		return nil
 	}
-	return p.put(&e, named)
+	if err := p.put(&e, named); err != nil {
+		return err
+	}
+	if n := len(p.branch); n > 0 {
+		e.below = placeOf(p.tip(n - 1))
+	}
+	return nil
 }
 
 // put finds the parent of a block and takes off what is above it.
@@ -212,7 +219,7 @@ func (p *parser) shut() error {
 	e.rows = rowsOf(p.src.data[e.start:e.end])
 	if p.twin >= 0 {
 		t := p.src.events[p.twin]
-		if t.point != e.point || t.parent != e.parent || t.rows != e.rows {
+		if t.point != e.point || t.parent != e.parent || t.below != e.below || t.rows != e.rows {
 			return fmt.Errorf("%s:%d: %w: the block differs from the one of the same name in line %d: give it another name, or remove one",
 				p.src.name, e.line, ErrSyntax, t.line)
 		}

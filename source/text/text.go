@@ -41,6 +41,7 @@ type event struct {
 	op         source.Op
 	point      flow.Point
 	parent     flow.Hash
+	below      place    // the block that this one was put on
 	line       int      // of the block
 	start, end int      // of the block's lines; end is also how far the file was read
 	rows       [32]byte // a digest of the block's rows
