@@ -114,7 +114,6 @@ type run struct {
 	batch  []flow.Block
 	weight int // legs, notes and blocks in batch, about twice the movements
 	final  flow.Point
-	broken bool // the store has refused something: nothing more goes in
 
 	stats Stats
 	began time.Time
@@ -295,15 +294,10 @@ func (r *run) undo(ctx context.Context, p flow.Point) error {
 
 // flush gives the batch to the store, then declares final what is.
 func (r *run) flush(ctx context.Context) error {
-	if r.broken {
-		return nil
+	if err := r.append(ctx); err != nil {
+		return err
 	}
-	err := r.append(ctx)
-	if err == nil {
-		err = r.seal(ctx)
-	}
-	r.broken = err != nil
-	return err
+	return r.seal(ctx)
 }
 
 func (r *run) append(ctx context.Context) error {

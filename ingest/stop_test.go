@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,12 +118,19 @@ func TestDuplicates(t *testing.T) {
 	}
 }
 
-// A live source yields its steps and then waits for the end, as a node does.
-type live struct{ script }
+// A live source yields its steps, with a pause before the last, and then waits for the end, as a node does.
+type live struct {
+	script
+	pause time.Duration
+}
 
 func (l live) Steps(ctx context.Context, known []flow.Point) iter.Seq2[source.Step, error] {
 	return func(yield func(source.Step, error) bool) {
+		n := 0
 		for s, err := range l.script.Steps(ctx, known) {
+			if n++; n == len(l.steps) {
+				time.Sleep(l.pause)
+			}
 			if !yield(s, err) {
 				return
 			}
@@ -142,7 +150,7 @@ func TestLive(t *testing.T) {
 		for range 5 {
 			steps = append(steps, known.add(next(maker, storetest.Ethereum)))
 		}
-		steps = append(steps, step(source.Final, maker.Blocks(storetest.Ethereum)[3].Point))
+		steps = slices.Insert(steps, 4, step(source.Final, maker.Blocks(storetest.Ethereum)[3].Point))
 		st := &watched{Store: memstore.New()}
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -154,7 +162,7 @@ func TestLive(t *testing.T) {
 			}
 		}}
 		go func() {
-			_, err := ingest.Run(ctx, live{script{chain: storetest.Ethereum, steps: steps}}, known, st, cfg)
+			_, err := ingest.Run(ctx, live{script{chain: storetest.Ethereum, steps: steps}, 10 * time.Second}, known, st, cfg)
 			ended <- err
 		}()
 		tip := func() uint64 {
@@ -165,16 +173,19 @@ func TestLive(t *testing.T) {
 			p, _ := s.Tip(storetest.Ethereum)
 			return p.Height
 		}
-		top := steps[4].Block.Point
-		time.Sleep(999 * time.Millisecond)
-		synctest.Wait()
-		if tip() == top.Height {
-			t.Fatalf("the block came before its delay; want it batched with others")
-		}
-		time.Sleep(2 * time.Millisecond)
-		synctest.Wait()
-		if tip() != top.Height {
-			t.Fatalf("tip %d after the delay; want %d", tip(), top.Height)
+		top := steps[5].Block.Point
+		for _, want := range []uint64{steps[3].Block.Point.Height, top.Height} {
+			time.Sleep(999 * time.Millisecond)
+			synctest.Wait()
+			if tip() == want {
+				t.Fatalf("block %d came before its delay; want it batched with others", want)
+			}
+			time.Sleep(2 * time.Millisecond)
+			synctest.Wait()
+			if tip() != want {
+				t.Fatalf("tip %d after the delay; want %d", tip(), want)
+			}
+			time.Sleep(8999 * time.Millisecond)
 		}
 		if err := st.Undo(t.Context(), top); err != nil {
 			t.Fatalf("undo above the final block: %v", err)
@@ -198,8 +209,8 @@ func TestCancelInTheMiddle(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	st := &watched{Store: memstore.New()}
-	cfg := ingest.Config{Batch: 1, Progress: func(ingest.Stats, int64, int64) { stop() }}
-	stats, err := ingest.Run(ctx, live{script{chain: storetest.Regtest, steps: steps}}, known, st, cfg)
+	cfg := ingest.Config{Progress: func(ingest.Stats, int64, int64) { stop() }}
+	stats, err := ingest.Run(ctx, live{script{chain: storetest.Regtest, steps: steps}, 0}, known, st, cfg)
 	if !errors.Is(err, context.Canceled) || st.syncs != 1 {
 		t.Fatalf("run = %v, %d syncs; want cancelled and one", err, st.syncs)
 	}
@@ -208,8 +219,8 @@ func TestCancelInTheMiddle(t *testing.T) {
 		t.Fatal(err)
 	}
 	held, err := s.Recent(t.Context(), storetest.Regtest, 1000)
-	if err != nil || int64(len(held)) != stats.Blocks {
-		t.Fatalf("the store holds %d blocks, %v; stats say %d", len(held), err, stats.Blocks)
+	if err != nil || int64(len(held)) != stats.Blocks || len(held) == 0 {
+		t.Fatalf("the store holds %d blocks, %v; stats say %d, want some", len(held), err, stats.Blocks)
 	}
 	if _, err := ingest.Run(t.Context(), branch{storetest.Regtest, steps}, known, st, ingest.Config{}); err != nil {
 		t.Fatal(err)
