@@ -144,24 +144,24 @@ func (e *entryLooker) frozen(ask *store.Ask) error {
 	if seg := &v.segments[first]; first > 0 && ask.From.Height > seg.first || first == 0 && ask.From != (flow.Pos{}) {
 		// The holder may have several parts in this segment: begin with the last one that begins at or before From.
 		e.r.key = append(entriesPartKey(key[:0], v.lane, holder, uint32(first)+1, ask.From.Height, ask.From.Tx), 0)
-		key = e.r.key[:entriesKeySize]
+		key = e.r.key[:len(key)]
 		if ok = it.SeekLT(e.r.key); !ok && it.Error() == nil {
 			ok = it.First()
 		}
-		for ok && string(it.Key()[:entriesKeySize]) < string(key) {
+		for ok && string(it.Key()) < string(key) {
 			ok = it.Next()
 		}
 	} else {
 		ok = it.SeekGE(key)
 	}
-	prefix := key[:laneKeySize+4]
+	prefix := key[:holderKeySize]
 	for ; ok && string(it.Key()[:len(prefix)]) == string(prefix); ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return err
 		}
-		n := lastNumber(it.Key()[:entriesKeySize])
-		if n == 0 || uint64(n) > uint64(len(v.segments)) {
+		n, _, good := readShort(it.Key()[holderKeySize:])
+		if !good || n == 0 || uint64(n) > uint64(len(v.segments)) {
 			return fmt.Errorf("%s: entries of segment %d, which does not exist: %w", v.chain, n, errDamaged)
 		}
 		if e.entries, err = e.x.value(e.entries, value, v.segments[n-1].first, ask.From, ask.Limit); err != nil {

@@ -177,6 +177,9 @@ func compressionOf(kind byte) *sstable.CompressionProfile {
 	if kind == keyTxIDs || kind == keyTxPlace || kind == keySpends {
 		return sstable.NoCompression // chance does not shrink
 	}
+	if kind == keyBody || kind == keyNames {
+		return dense()
+	}
 	return sstable.SnappyCompression
 }
 

@@ -3,6 +3,7 @@ package pebblestore
 import (
 	"encoding/binary"
 	"math"
+	"math/bits"
 )
 
 // formatVersion is the version of everything below. A store of another version is refused with store.ErrFormat.
@@ -23,15 +24,11 @@ const (
 	keyTxIDs   = 'i' // 'i' lane height(8) index of first tx(4)   -> their ids, 32 bytes each
 	keyAccount = 'k' // 'k' lane account key                      -> account id
 	keyNames   = 'd' // 'd' lane first id(4)                      -> account keys of ids first, first+1, …
-	keyEntries = 'a' // 'a' lane id(4) segment(4) [place(12)]     -> entries of an account in a segment; parts after the
+	keyEntries = 'a' // 'a' lane id(4) segment(1-5) [place(12)]   -> entries of an account in a segment; parts after the
 	//                                                                first carry the place of their first entry
 	keyTxPlace = 'x' // 'x' lane bucket(2) segment(4)             -> places of transactions by hash of their id
 	keySpends  = 's' // 's' lane bucket(2) segment(4)             -> places of spenders by hash of the outpoint
 )
-
-// kinds lists every kind for the statistics.
-var kinds = [...]byte{keyFormat, keyChain, keyFinal, keyHead, keySegment, keyForm, keyBlock, keyBody, keyTxIDs, keyAccount,
-	keyNames, keyEntries, keyTxPlace, keySpends}
 
 // laneKey begins every key of a lane.
 func laneKey(dst []byte, kind byte, lane uint16) []byte {
@@ -56,10 +53,41 @@ func numberKey(dst []byte, kind byte, lane uint16, n uint32) []byte {
 
 // entriesKey is the key of the first part of a holder's entries in a segment.
 func entriesKey(dst []byte, lane uint16, holder, segment uint32) []byte {
-	return binary.BigEndian.AppendUint32(numberKey(dst, keyEntries, lane, holder), segment)
+	return appendShort(numberKey(dst, keyEntries, lane, holder), segment)
 }
 
-const entriesKeySize = laneKeySize + 8
+// holderKeySize is where the segment begins in the key of entries.
+const holderKeySize = laneKeySize + 4
+
+// appendShort appends a number in 1 to 5 bytes such that greater numbers sort behind: below 0xf8 the number itself, else
+// 0xf8 + n and the number in n big-endian bytes.
+func appendShort(dst []byte, v uint32) []byte {
+	if v < 0xf8 {
+		return append(dst, byte(v))
+	}
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], v)
+	n := (bits.Len32(v) + 7) / 8
+	return append(append(dst, 0xf8+byte(n)), b[4-n:]...)
+}
+
+// readShort reads what appendShort wrote and returns the rest; ok is false for anything else.
+func readShort(b []byte) (v uint32, rest []byte, ok bool) {
+	if len(b) == 0 {
+		return 0, nil, false
+	}
+	if b[0] < 0xf8 {
+		return uint32(b[0]), b[1:], true
+	}
+	n := int(b[0] - 0xf8)
+	if n > 4 || len(b) <= n {
+		return 0, nil, false
+	}
+	for _, x := range b[1 : 1+n] {
+		v = v<<8 | uint32(x)
+	}
+	return v, b[1+n:], true
+}
 
 // entriesPartKey is the key of a later part, whose first entry is in that transaction.
 func entriesPartKey(dst []byte, lane uint16, holder, segment uint32, height uint64, tx uint32) []byte {

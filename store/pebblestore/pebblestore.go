@@ -25,7 +25,7 @@ type Options struct {
 	// Bulk is for loading files: Append is durable only from the next Sync, Compact or Close on, and blocks more than
 	// 1,024 below the tip count as final whether declared or not, so that memory stays bounded.
 	Bulk bool
-	// CacheBytes bounds the cache of blocks of the sorted tables; 256 MB if 0. The names of accounts that a loading
+	// CacheBytes bounds the cache of blocks of the sorted tables; 512 MB if 0. The names of accounts that a loading
 	// store keeps at hand may take as much again, at most 256 MB.
 	CacheBytes int64
 	// SegmentMovements is how many final movements are folded into a segment; 3 M in bulk, else 1 M, if 0.
@@ -42,7 +42,7 @@ const bulkUndo = 1024
 
 func (o Options) withDefaults() Options {
 	if o.CacheBytes <= 0 {
-		o.CacheBytes = 256 << 20
+		o.CacheBytes = 512 << 20
 	}
 	if o.SegmentMovements <= 0 {
 		o.SegmentMovements = 1 << 20
@@ -157,11 +157,12 @@ func (s *Store) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 	}
 	for i := range o.Levels {
 		l := &o.Levels[i]
-		l.BlockSize = 32 << 10
+		l.BlockSize = 8 << 10
 		l.IndexBlockSize = 256 << 10
 		l.FilterPolicy = bloom.FilterPolicy(10)
 		l.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	}
+	o.Levels[6].Compression = dense
 	for i := range o.TargetFileSizes {
 		o.TargetFileSizes[i] = 64 << 20
 	}
@@ -173,6 +174,13 @@ func (s *Store) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 	}
 	o.EnsureDefaults()
 	return o
+}
+
+// dense is the compression of what stays: any gain counts.
+func dense() *sstable.CompressionProfile {
+	p := *sstable.ZstdCompression
+	p.MinReductionPercent = 2
+	return &p
 }
 
 // silent drops Pebble's messages. It cannot go on after a write to its log has failed; nor can the program.
