@@ -230,3 +230,13 @@ func word(data []byte, at int) (int, bool) {
 	}
 	return int(n), true
 }
+
+// TokenTransfer is the ERC-20 Transfer that tells of this movement.
+func TokenTransfer(index uint32, token, from, to Address, v flow.Amount) Log {
+	l := Log{Index: index, Emit: token, Topics: []flow.Hash{eventTransfer, {}, {}}}
+	copy(l.Topics[1][12:], from[:])
+	copy(l.Topics[2][12:], to[:])
+	b := v.Bytes()
+	l.Data = b[:]
+	return l
+}
