@@ -2,6 +2,7 @@ package trace
 
 import (
 	"math"
+	"slices"
 
 	"github.com/spoor-dev/spoor/flow"
 )
@@ -207,7 +208,7 @@ func (l *Ledger) payFrom(e *event, g *leg, r *record) {
 	w.given, short = l.policy.Pay(&r.state, g.amount, w.given)
 	if !short.IsZero() {
 		l.assume(Assumption{r.holder, short, e.at, "paid more than it is known to have had"})
-		w.insertClean(start, short)
+		l.insertClean(start, short)
 	}
 	if !r.paying {
 		r.paying = true
@@ -246,7 +247,7 @@ func (l *Ledger) spendCoin(e *event, g *leg, r *record) {
 		sum = g.amount
 	}
 	if clean, _ := g.amount.Sub(sum); !clean.IsZero() {
-		w.insertClean(start, clean)
+		l.insertClean(start, clean)
 	}
 }
 
@@ -308,11 +309,13 @@ func (l *Ledger) leak(e *event, g *leg) *record {
 	return r
 }
 
-// insertClean puts clean money before the given segments from start on: it was there before all else.
-func (w *scratch) insertClean(start int, units flow.Amount) {
-	w.given = append(w.given, Segment{})
-	copy(w.given[start+1:], w.given[start:])
-	w.given[start] = Segment{Units: units}
+// insertClean adds clean money to what a giver gives, from start on in work.given: it was there before all else.
+func (l *Ledger) insertClean(start int, units flow.Amount) {
+	w := &l.work
+	if l.policy == LIFO {
+		start = len(w.given)
+	}
+	w.given = slices.Insert(w.given, start, Segment{Units: units})
 }
 
 // fill lays work.given out over the takers and delivers it.
@@ -363,12 +366,14 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 	if tainted > 0 && sink == "" && l.policy != Poison {
 		tainted -= l.dust(e, t, segs, route)
 	}
-	if tainted == 0 {
-		if sink == "" && !e.utxo && !t.amount.IsZero() && l.policy != Poison {
-			if r := l.accounts[accountKey{t.account, e.asset}]; r != nil && (r.isLive() || r.paying) && !r.outflow {
+	if tainted == 0 || sink == Service { // what arrives without a claim is clean money to one who holds some
+		if t.sink == "" && !e.utxo && !t.amount.IsZero() && l.policy != Poison {
+			if r := l.accounts[accountKey{t.account, e.asset}]; r != nil && (r.isLive() || r.paying) && !r.outflow && !r.frozen {
 				l.put(r, []Segment{{Units: t.amount}})
 			}
 		}
+	}
+	if tainted == 0 {
 		return
 	}
 	if sink != "" {

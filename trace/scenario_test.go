@@ -204,7 +204,7 @@ func TestCoinStories(t *testing.T) {
 				t0: -> thief=60
 				t1: t0.0 -> b=30 c=30`,
 			sources: coin("t0.0", 20),
-			want:    map[Policy]string{FIFO: "c=20", LIFO: "c=20", Haircut: "c=10 b=10", DirtyFirst: "b=20"},
+			want:    map[Policy]string{FIFO: "c=20", LIFO: "b=20", Haircut: "c=10 b=10", DirtyFirst: "b=20"},
 		},
 		{
 			name: "more-than-the-coin-held",
