@@ -358,3 +358,16 @@ func (r *run) progress(end bool) {
 	read, total := r.size()
 	r.cfg.Progress(r.stats, read, total)
 }
+
+// Plus is what two runs counted together.
+func (s Stats) Plus(o Stats) Stats {
+	s.Blocks += o.Blocks
+	s.Duplicates += o.Duplicates
+	s.Transactions += o.Transactions
+	s.Movements += o.Movements
+	s.Quarantined += o.Quarantined
+	s.Missing += o.Missing
+	s.Undone += o.Undone
+	s.Seconds += o.Seconds
+	return s
+}

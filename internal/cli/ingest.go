@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/ingest"
+	"github.com/spoor-dev/spoor/store/pebblestore"
+)
+
+func (p *program) ingest() *cobra.Command {
+	var dir, chain string
+	var height uint64
+	var kinds strings.Builder
+	for _, k := range engine.Kinds {
+		fmt.Fprintf(&kinds, "  %-15s %s\n", k.Name, k.Reads)
+	}
+	c := &cobra.Command{
+		Use:   "ingest KIND:PATH ...",
+		Short: "Read blocks into the store",
+		Long: `Read blocks from files into the store. Every block is verified as far as its file allows: merkle and transactions roots,
+receipts roots, blooms. A block that fails is not stored, and the error names it. Rows that cannot be trusted are
+quarantined with a reason; what a block refers to and the store has never seen is counted as missing.
+
+An ingest that was stopped, by Ctrl-C or by a crash, goes on where it was when the same command is run again.
+
+Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
+` + kinds.String(),
+		Example: `  spoor ingest bitcoin-blocks:~/.bitcoin/blocks
+  spoor ingest --store case42 transfers-csv:transfers.csv.gz
+  spoor ingest --json ethereum-etl:tables/ | tail -1`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			config := engine.InputConfig{Height: height}
+			if chain != "" {
+				if config.Chain, err = flow.ParseChain(chain); err != nil {
+					return misuse(err, "write a CAIP-2 identifier such as eip155:1, or a name such as ethereum")
+				}
+			}
+			var inputs []engine.Input
+			for _, spec := range args {
+				in, err := engine.Open(spec, config)
+				if errors.Is(err, engine.ErrKind) {
+					return misuse(err, "write KIND:PATH with one of the kinds %s", kindNames())
+				}
+				if err != nil {
+					return err
+				}
+				inputs = append(inputs, in)
+			}
+			st, err := pebblestore.Open(dir, pebblestore.Options{Bulk: true})
+			if err != nil {
+				return fmt.Errorf("open store %s: %w", dir, err)
+			}
+			defer func() { err = errors.Join(err, st.Close()) }()
+			b := p.newBar()
+			defer b.clear()
+			stats, err := engine.Ingest(cmd.Context(), st, inputs, func(in engine.Input, s ingest.Stats, read, total int64) {
+				b.show(read, total, fmt.Sprintf("%s: %d blocks, %d movements", in.Name, s.Blocks, s.Movements))
+			})
+			if err == nil {
+				b.show(0, 0, "compacting")
+				err = st.Compact(cmd.Context())
+			}
+			b.clear()
+			if werr := p.writeStats(stats); err == nil {
+				err = werr
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&dir, "store", defaultStore(), "folder of the store")
+	c.Flags().StringVar(&chain, "chain", "", "chain of inputs that do not name theirs (CAIP-2 or a name; default ethereum)")
+	c.Flags().Uint64Var(&height, "height", 0, "height of a single raw Bitcoin block that does not tell its own")
+	return c
+}
+
+func kindNames() string {
+	names := make([]string, len(engine.Kinds))
+	for i, k := range engine.Kinds {
+		names[i] = k.Name
+	}
+	return strings.Join(names, ", ")
+}
+
+// writeStats prints what was read; with --json its line is the last of the output.
+func (p *program) writeStats(s ingest.Stats) error {
+	if p.json {
+		return json.NewEncoder(p.out).Encode(s)
+	}
+	_, err := fmt.Fprintf(p.out, "%d blocks (%d were there already), %d transactions, %d movements in %.1f s\n",
+		s.Blocks, s.Duplicates, s.Transactions, s.Movements, s.Seconds)
+	if err == nil && s.Quarantined > 0 {
+		_, err = fmt.Fprintf(p.out, "%d rows quarantined: they moved nothing; their reasons are kept with their blocks\n", s.Quarantined)
+	}
+	if err == nil && s.Missing > 0 {
+		_, err = fmt.Fprintf(p.out, "%d spent outputs were never seen by this store: their owners and amounts are not known\n", s.Missing)
+	}
+	return err
+}

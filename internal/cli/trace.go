@@ -1,0 +1,210 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/store/pebblestore"
+	"github.com/spoor-dev/spoor/trace"
+)
+
+// traceFlags are the flags of trace.
+type traceFlags struct {
+	store, chain, theft, policies, until, out string
+	from, txs, thieves, labels, dust          []string
+	back, csv, graphml                        bool
+	rows                                      int
+	dustShare                                 int64
+	budget                                    trace.Budget
+}
+
+func (p *program) trace() *cobra.Command {
+	var f traceFlags
+	c := &cobra.Command{
+		Use:   "trace (--from ACCOUNT | --tx HASH | --theft FILE)",
+		Short: "Follow a theft: who holds how much of it now, under several rules side by side",
+		Long: `Follow stolen money through the store to its ends, with exact arithmetic: what the holders have and what went into
+services, fees and dust add up to what was stolen, to the unit, for every rule. Where the answer depends on the rule, the
+table shows that it does.
+
+A theft is what leaves an account (--from ACCOUNT, --from ACCOUNT@TIME), an amount that an account held
+(--from "ACCOUNT=AMOUNT ASSET@TIME"), what the receivers of a transaction gained (--tx HASH), one output of a Bitcoin
+transaction (--tx HASH:INDEX), or a file (--theft). Amounts are in the smallest unit; TIME is RFC 3339, a day, seconds
+since 1970, or block:HEIGHT.
+
+Labels (--labels, a CSV with the columns address,label,category,is_service) say where a trace ends: what arrives at a
+service is the freeze list. Without labels a trace goes on through services as if they were people.`,
+		Example: `  spoor trace --tx 0x35f8d2f572fceaac9288e5d462117850ef2694786992a8c3f6d02612277b0877 --labels services.csv
+  spoor trace --from 'bc1q…@2024-05-01' --out case42/
+  spoor trace --theft theft.json --policy all --json
+  spoor trace --back --from '0xabc…=1000000 0xdAC1…1ec7'     # where did these units come from?`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.runTrace(cmd.Context(), f) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.store, "store", defaultStore(), "folder of the store")
+	fl.StringVar(&f.chain, "chain", "", "chain of addresses and transactions that are written without one")
+	fl.StringArrayVar(&f.from, "from", nil, "ACCOUNT[=AMOUNT ASSET][@TIME], repeatable")
+	fl.StringArrayVar(&f.txs, "tx", nil, "theft transaction, or HASH:INDEX for one output, repeatable")
+	fl.StringArrayVar(&f.thieves, "thief", nil, "with --tx: only what this account gained, repeatable")
+	fl.StringVar(&f.theft, "theft", "", "file that describes the theft: JSON, CSV or a list of addresses; - for standard input")
+	fl.StringArrayVar(&f.labels, "labels", nil, "CSV with labels, repeatable")
+	fl.StringVar(&f.policies, "policy", "", "rules, with commas: haircut,fifo,dirty-first,clean-first,lifo,poison, or all (default the first four)")
+	fl.BoolVar(&f.back, "back", false, "ask where the money came from instead of where it went")
+	fl.StringArrayVar(&f.dust, "dust", nil, "\"AMOUNT ASSET\": smaller pieces are not followed, repeatable")
+	fl.Int64Var(&f.dustShare, "dust-share", 0, "pieces below so many billionths of the theft are not followed (default 1000, -1 for none)")
+	fl.IntVar(&f.budget.Holders, "max-holders", 0, "follow at most so many holders (default 100000)")
+	fl.IntVar(&f.budget.Transactions, "max-transactions", 0, "read at most so many transactions (default 1000000)")
+	fl.IntVar(&f.budget.Hops, "max-hops", 0, "follow at most so many hops (default 10000)")
+	fl.StringVar(&f.until, "until", "", "read no further than this TIME")
+	fl.StringVar(&f.out, "out", "", "write transfers.csv, addresses.csv, sinks.csv, graph.graphml and summary.json to this folder")
+	fl.BoolVar(&f.csv, "csv", false, "print the transfers that carried claim as CSV")
+	fl.BoolVar(&f.graphml, "graphml", false, "print the graph as GraphML")
+	fl.IntVar(&f.rows, "rows", 20, "rows of the table for each stolen asset; 0 for all")
+	c.MarkFlagsMutuallyExclusive("csv", "graphml")
+	return c
+}
+
+func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
+	theft, err := readTheft(f)
+	if err != nil {
+		return err
+	}
+	options := trace.Options{Backward: f.back, DustShare: f.dustShare, Budget: f.budget}
+	if options.Policies, err = parsePolicies(f.policies); err != nil {
+		return err
+	}
+	labels, err := readLabels(f.labels)
+	if err != nil {
+		return err
+	}
+	var chain flow.Chain
+	if f.chain != "" {
+		if chain, err = flow.ParseChain(f.chain); err != nil {
+			return misuse(err, "write a CAIP-2 identifier such as eip155:1, or a name such as ethereum")
+		}
+	}
+	if _, err := os.Stat(f.store); err != nil {
+		return failed(fmt.Errorf("store %s: %w", f.store, err), "make one with \"spoor ingest --store %s KIND:PATH\", or try \"spoor demo\"", f.store)
+	}
+	st, err := pebblestore.Open(f.store, pebblestore.Options{})
+	if err != nil {
+		return fmt.Errorf("open store %s: %w", f.store, err)
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	s, err := st.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	resolved, gainers, err := engine.Resolve(ctx, s, theft, chain, labels)
+	if err != nil {
+		return err
+	}
+	if len(gainers) > 1 {
+		p.say("%d receivers gained in the named transactions; all of it is taken as stolen. Narrow it with --thief:", len(gainers))
+		for _, g := range gainers[:min(len(gainers), 8)] {
+			p.say("  %s  %s", g.Account.Address(), engine.NameOf(g.Asset).Format(g.Amount))
+		}
+	}
+	if options.Dust, err = engine.ParseDust(f.dust, resolved); err != nil {
+		return misuse(err, "write --dust \"1000000 0xA0b8…eB48\": an amount in the smallest unit, a blank, an asset")
+	}
+	if options.Budget.Until, err = engine.Until(ctx, s, f.until, resolved); err != nil {
+		return err
+	}
+	answer, err := engine.Trace(ctx, s, resolved, options, labels)
+	if err != nil {
+		return err
+	}
+	if f.out != "" {
+		if err := writeFolder(f.out, answer); err != nil {
+			return err
+		}
+		p.say("wrote transfers.csv, addresses.csv, sinks.csv, graph.graphml and summary.json to %s", f.out)
+	}
+	if answer.Partial {
+		p.code = 6
+	}
+	switch {
+	case f.csv:
+		return writeTransfers(p.out, answer)
+	case f.graphml:
+		return writeGraphML(p.out, answer)
+	case p.json:
+		return json.NewEncoder(p.out).Encode(answer)
+	}
+	return writeTable(p.out, answer, f.rows)
+}
+
+func readTheft(f traceFlags) (engine.TheftFile, error) {
+	var t engine.TheftFile
+	if f.theft != "" {
+		in := os.Stdin
+		if f.theft != "-" {
+			var err error
+			if in, err = os.Open(f.theft); err != nil {
+				return t, err
+			}
+			defer in.Close()
+		}
+		var err error
+		if t, err = engine.ReadTheft(f.theft, in); err != nil {
+			return t, misuse(err, "see \"A theft file\" in docs/formats/theft.md for the three forms")
+		}
+	}
+	for _, text := range f.from {
+		s, err := engine.ParseFrom(text)
+		if err != nil {
+			return t, &failure{err, hintFor(err), 2}
+		}
+		t.Sources = append(t.Sources, s)
+	}
+	t.Transactions = append(t.Transactions, f.txs...)
+	t.Thieves = append(t.Thieves, f.thieves...)
+	if len(t.Sources)+len(t.Transactions) == 0 {
+		return t, misuse(errors.New("no theft given"), "name it with --from, --tx or --theft; \"spoor trace --help\" shows examples")
+	}
+	return t, nil
+}
+
+func parsePolicies(text string) ([]trace.Policy, error) {
+	if text == "" {
+		return nil, nil
+	}
+	if text == "all" {
+		return []trace.Policy{trace.Haircut, trace.FIFO, trace.LIFO, trace.DirtyFirst, trace.CleanFirst, trace.Poison}, nil
+	}
+	var policies []trace.Policy
+	for name := range strings.SplitSeq(text, ",") {
+		rule, err := trace.ParsePolicy(strings.TrimSpace(name))
+		if err != nil {
+			return nil, misuse(err, "the rules are haircut, fifo, lifo, dirty-first, clean-first, poison, or all")
+		}
+		policies = append(policies, rule)
+	}
+	return policies, nil
+}
+
+func readLabels(files []string) (*engine.Labels, error) {
+	labels := &engine.Labels{}
+	for _, name := range files {
+		in, err := os.Open(name)
+		if err != nil {
+			return nil, fmt.Errorf("labels: %w", err)
+		}
+		err = labels.ReadLabels(name, in)
+		in.Close()
+		if err != nil {
+			return nil, failed(err, "a list of labels is a CSV with the header address,label,category,is_service")
+		}
+	}
+	return labels, nil
+}

@@ -1,0 +1,149 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/trace"
+)
+
+// writeTable prints an answer for people: for each stolen asset where it is under every rule, the conservation line, and
+// at the end what is not known.
+func writeTable(w io.Writer, a *engine.Answer, rows int) error {
+	r := a.Report
+	fmt.Fprintf(w, "%s, %s", clean(name(r.Theft)), r.Direction)
+	for _, c := range a.Chains {
+		fmt.Fprintf(w, ", %s up to block %d", c.Tip.Chain, c.Tip.Height)
+	}
+	fmt.Fprintln(w)
+	for _, s := range r.Sources {
+		fmt.Fprintf(w, "  %s\n", source(s))
+	}
+	for _, line := range r.Disagreement.Lines {
+		writeLine(w, a, line, rows)
+	}
+	if len(r.Disagreement.Lines) == 0 {
+		fmt.Fprintln(w, "\nNothing left these accounts in what the store holds.")
+	}
+	fmt.Fprintln(w, "\nWhat this does not know")
+	for _, s := range a.DoesNotKnow {
+		fmt.Fprintf(w, "  - %s\n", clean(s))
+	}
+	_, err := fmt.Fprintf(w, "\nresult %s  (spoor %s, trace rules %d)\n", r.Hash, a.Version, a.TraceVersion)
+	return err
+}
+
+func name(s string) string {
+	if s == "" {
+		return "Theft"
+	}
+	return s
+}
+
+func source(s trace.SourceParameter) string {
+	what := "everything"
+	if !s.Asset.IsZero() {
+		what = engine.NameOf(s.Asset).Symbol
+	}
+	switch s.Kind {
+	case "holding":
+		return fmt.Sprintf("%s held by %s before %s", engine.NameOf(s.Asset).Format(s.Amount), s.Account.Address(), s.At)
+	case "coin":
+		return fmt.Sprintf("%s in %s of %s", engine.NameOf(s.Asset).Format(s.Amount), s.Outpoint, s.Account.Address())
+	}
+	return fmt.Sprintf("%s that leaves %s from block %d on", what, s.Account.Address(), s.At.Height)
+}
+
+// writeLine prints one stolen asset.
+func writeLine(w io.Writer, a *engine.Answer, line trace.Certainty, rows int) {
+	t := a.Report.Disagreement
+	asset := engine.NameOf(line.Stolen)
+	fmt.Fprintf(w, "\n%s stolen: %s", asset.Symbol, asset.Format(line.Amount))
+	if asset.Decimals > 0 {
+		fmt.Fprintf(w, "   (%s)", line.Stolen)
+	}
+	fmt.Fprintf(w, "\n  %s stands where it stands under every rule; %d of %d places depend on the rule\n",
+		asset.Format(line.Certain), line.Differing, line.Places)
+	var of []trace.Row
+	for _, row := range t.Rows {
+		if row.Stolen == line.Stolen {
+			of = append(of, row)
+		}
+	}
+	slices.SortStableFunc(of, func(x, y trace.Row) int { return y.High.Compare(x.High) })
+	shown := of
+	if rows > 0 && len(of) > rows {
+		shown = of[:rows]
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(tw, "  \t%s\t  where it is\n", strings.Join(t.Policies, "\t"))
+	for _, row := range shown {
+		fmt.Fprint(tw, "  ")
+		for _, c := range row.Claims {
+			fmt.Fprintf(tw, "\t%s", c.Decimal(asset.Decimals))
+		}
+		fmt.Fprintf(tw, "\t  %s\n", where(a, row))
+	}
+	tw.Flush()
+	if len(shown) < len(of) {
+		fmt.Fprintf(w, "  … and %d more places (--rows 0 shows all, --out writes them)\n", len(of)-len(shown))
+	}
+	for _, r := range a.Report.Results {
+		if r.Policy == trace.Poison.String() {
+			continue
+		}
+		for _, l := range r.Lines {
+			if l.Asset == line.Stolen {
+				fmt.Fprintf(w, "  %-11s %s\n", r.Policy, conservation(l, asset))
+			}
+		}
+	}
+}
+
+// conservation is the conservation line in the asset's own decimals.
+func conservation(l trace.Line, n engine.AssetName) string {
+	s := fmt.Sprintf("%s stolen = %s held", l.Stolen.Decimal(n.Decimals), l.Held.Decimal(n.Decimals))
+	for _, k := range l.Sinks {
+		s += fmt.Sprintf(" + %s %s", k.Claim.Decimal(n.Decimals), k.Sink)
+	}
+	return s
+}
+
+func where(a *engine.Answer, row trace.Row) string {
+	parts := []string{"held"}
+	if row.Sink != "" {
+		parts[0] = string(row.Sink)
+	}
+	if !row.Account.IsZero() {
+		parts = append(parts, row.Account.Address())
+	}
+	if !row.Outpoint.IsZero() {
+		parts = append(parts, row.Outpoint.String())
+	}
+	if l, ok := a.Labels[row.Account.String()]; ok {
+		parts = append(parts, clean(l.Name))
+	}
+	if row.Asset != row.Stolen && !row.Asset.IsZero() {
+		parts = append(parts, "in "+engine.NameOf(row.Asset).Symbol)
+	}
+	return strings.Join(parts, "  ")
+}
+
+// clean makes text from outside safe to print on a terminal: no control or formatting characters, and not endless.
+func clean(s string) string {
+	r := []rune(strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '·'
+		}
+		return r
+	}, s))
+	if len(r) > 200 {
+		r = append(r[:200], '…')
+	}
+	return string(r)
+}
