@@ -112,17 +112,24 @@ func input[S source.Source, D decode.Decoder](s S, err error, decoder func(flow.
 	return Input{Source: s, Decoder: decoder(s.Chain())}, nil
 }
 
+// A Watcher is told how an Ingest goes on. Both functions may be nil.
+type Watcher struct {
+	Progress func(in Input, s ingest.Stats, read, total int64) // at most ten times a second
+	Note     func(in Input, at flow.Point, n flow.Note)        // what was refused, missing or could not be proved
+}
+
 // Ingest reads inputs into a store, one after the other, and returns what was read, also when an error ends it.
-func Ingest(ctx context.Context, st store.Store, inputs []Input, progress func(in Input, s ingest.Stats, read, total int64)) (ingest.Stats, error) {
+func Ingest(ctx context.Context, st store.Store, inputs []Input, w Watcher) (ingest.Stats, error) {
 	var all ingest.Stats
 	for _, in := range inputs {
-		s, err := ingest.Run(ctx, in.Source, in.Decoder, st, ingest.Config{
-			Progress: func(s ingest.Stats, read, total int64) {
-				if progress != nil {
-					progress(in, s, read, total)
-				}
-			},
-		})
+		var config ingest.Config
+		if w.Progress != nil {
+			config.Progress = func(s ingest.Stats, read, total int64) { w.Progress(in, s, read, total) }
+		}
+		if w.Note != nil {
+			config.Note = func(at flow.Point, n flow.Note) { w.Note(in, at, n) }
+		}
+		s, err := ingest.Run(ctx, in.Source, in.Decoder, st, config)
 		all = all.Plus(s)
 		if err != nil {
 			return all, fmt.Errorf("ingest %s: %w", in.Name, err)

@@ -138,6 +138,19 @@ const (
 	Unproved    NoteKind = 3 // a root that could not be recomputed, such as that of a transaction type of another layer
 )
 
+var noteNames = [...]string{"", "quarantined", "data-missing", "unproved"}
+
+// String is the kind in a word.
+func (k NoteKind) String() string {
+	if int(k) < len(noteNames) && k > 0 {
+		return noteNames[k]
+	}
+	return fmt.Sprintf("note%d", uint8(k))
+}
+
+// MarshalText writes the word.
+func (k NoteKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // A Note is what ingest has to say about a block besides its transactions: nothing is dropped silently.
 type Note struct {
 	Kind   NoteKind `json:"kind"`

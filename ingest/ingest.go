@@ -29,6 +29,8 @@ type Config struct {
 	// Progress, if any, is told how far the run is: at most ten times a second and once at the end, by the goroutine that
 	// called Run. read and total are bytes of the source, 0 where it does not know.
 	Progress func(s Stats, read, total int64)
+	// Note, if any, is told every note of a block that the store took, by the goroutine that called Run.
+	Note func(at flow.Point, n flow.Note)
 }
 
 func (c Config) withDefaults() Config {
@@ -319,6 +321,9 @@ func (r *run) append(ctx context.Context) error {
 		for _, note := range b.Notes {
 			if note.Kind == flow.Quarantined {
 				r.stats.Quarantined++
+			}
+			if r.cfg.Note != nil {
+				r.cfg.Note(b.Point, note)
 			}
 		}
 	}

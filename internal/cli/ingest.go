@@ -27,6 +27,9 @@ func (p *program) ingest() *cobra.Command {
 receipts roots, blooms. A block that fails is not stored, and the error names it. Rows that cannot be trusted are
 quarantined with a reason; what a block refers to and the store has never seen is counted as missing.
 
+With --json every such note is a line of its own, before the last line with the totals:
+blocks, duplicates, transactions, movements, quarantined, missing, undone, seconds.
+
 An ingest that was stopped, by Ctrl-C or by a crash, goes on where it was when the same command is run again.
 
 Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
@@ -60,15 +63,19 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 			defer func() { err = errors.Join(err, st.Close()) }()
 			b := p.newBar()
 			defer b.clear()
-			stats, err := engine.Ingest(cmd.Context(), st, inputs, func(in engine.Input, s ingest.Stats, read, total int64) {
-				b.show(read, total, fmt.Sprintf("%s: %d blocks, %d movements", in.Name, s.Blocks, s.Movements))
+			notes := noteWriter{program: p, bar: b}
+			stats, err := engine.Ingest(cmd.Context(), st, inputs, engine.Watcher{
+				Progress: func(in engine.Input, s ingest.Stats, read, total int64) {
+					b.show(read, total, fmt.Sprintf("%s: %d blocks, %d movements", in.Name, s.Blocks, s.Movements))
+				},
+				Note: notes.write,
 			})
 			if err == nil {
 				b.show(0, 0, "compacting")
 				err = st.Compact(cmd.Context())
 			}
 			b.clear()
-			if werr := p.writeStats(stats); err == nil {
+			if werr := errors.Join(notes.err, p.writeStats(stats)); err == nil {
 				err = werr
 			}
 			return err
@@ -102,4 +109,37 @@ func (p *program) writeStats(s ingest.Stats) error {
 		_, err = fmt.Fprintf(p.out, "%d spent outputs were never seen by this store: their owners and amounts are not known\n", s.Missing)
 	}
 	return err
+}
+
+// shownNotes is how many notes a person is shown; all of them are kept with their blocks.
+const shownNotes = 10
+
+// A noteWriter shows what was refused or is missing: every note as JSON, the first few for people.
+type noteWriter struct {
+	*program
+	bar   *bar
+	shown int
+	err   error
+}
+
+func (w *noteWriter) write(in engine.Input, at flow.Point, n flow.Note) {
+	if w.json {
+		err := json.NewEncoder(w.out).Encode(struct {
+			Note  flow.Note  `json:"note"`
+			Chain flow.Chain `json:"chain"`
+			Block uint64     `json:"block"`
+		}{n, at.Chain, at.Height})
+		w.err = errors.Join(w.err, err)
+		return
+	}
+	w.shown++
+	if w.shown > shownNotes+1 {
+		return
+	}
+	w.bar.clear()
+	if w.shown > shownNotes {
+		w.say("… more notes follow; --json lists them all")
+		return
+	}
+	w.say("%s in block %d, %s: %s", n.Kind, at.Height, clean(n.Where), clean(n.Reason))
 }
