@@ -65,8 +65,9 @@ func (c *Case) Chains() []flow.Chain { return slices.Clone(c.chains) }
 // Ledgers are the ledgers of one chain, in the order of the policies.
 func (c *Case) Ledgers(chain flow.Chain) []*Ledger { return slices.Clone(c.ledgers[chain]) }
 
-// Walk reads everything from the state of the case up to the end of the graph, the budget or the sources of all funds. A
-// case can be walked again when the chain has grown. What a walk did cannot be undone.
+// Walk reads everything from the state of the case up to the end of the graph, or to where the budget ends. The places
+// of all sources must lie within the graph. A case can be walked again when the chain has grown. What a walk did cannot
+// be undone.
 func (c *Case) Walk(ctx context.Context, g Graph) error {
 	if _, ok := g.(BackGraph); c.options.Backward && !ok {
 		return errors.New("walk: this graph cannot be read backward")

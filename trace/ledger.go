@@ -202,9 +202,11 @@ func (l *Ledger) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
 	for i := range tx.Movements {
 		place := at
 		place.Movement = uint32(i)
-		l.begin(place)
-		if err := l.settle(ctx, g); err != nil {
-			return err
+		for l.begun < len(l.sources) && !l.spent && l.sources[l.begun].at.Compare(place) <= 0 {
+			l.begin(l.sources[l.begun].at)
+			if err := l.settle(ctx, g); err != nil {
+				return err
+			}
 		}
 		m := &tx.Movements[i]
 		if !l.touches(&tx, place, m) {

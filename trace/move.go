@@ -39,13 +39,16 @@ func (l *Ledger) hold(s plainSource) {
 	was := r.isLive()
 	l.touch(r)
 	r.source = true
+	if r.last.Compare(s.at) < 0 {
+		r.last = s.at
+	}
 	stolen := []Segment{l.steal(s.asset, s.amount)}
 	l.receive(r, stolen[0])
 	switch {
 	case r.outflow || r.frozen || l.policy == Poison || s.kind == "coin":
 		l.put(r, stolen)
 	case r.unknown || !was: // the opening balance is still to come
-		r.unknown, r.last = true, s.at
+		r.unknown = true
 		r.carved, _ = r.carved.Add(s.amount) // sources sum to an amount: Theft.plain
 		l.put(r, stolen)
 	default:
@@ -101,9 +104,10 @@ func (l *Ledger) legRecord(e *event, g *leg) *record {
 	return l.accounts[accountKey{g.account, e.asset}]
 }
 
-// move is one step of the state machine. It ignores an event that is not after the last one that mattered.
+// move is one step of the state machine. It ignores an event that is not after the last one that mattered, or before
+// the last source that has begun: after a resume, ledgers that stand at different places are fed from one walk.
 func (l *Ledger) move(e *event) error {
-	if l.spent || l.started && e.at.Compare(l.last) <= 0 {
+	if l.spent || l.started && e.at.Compare(l.last) <= 0 || l.begun > 0 && e.at.Compare(l.sources[l.begun-1].at) < 0 {
 		return nil
 	}
 	dirty := false
@@ -216,6 +220,8 @@ func (l *Ledger) payFrom(e *event, g *leg, r *record) {
 	}
 }
 
+const moreThanCoin = "more was claimed than the coin held"
+
 // spendCoin is the spending of a coin: it pays all it has. Money in it that no claim speaks of is clean.
 func (l *Ledger) spendCoin(e *event, g *leg, r *record) {
 	w := &l.work
@@ -235,16 +241,14 @@ func (l *Ledger) spendCoin(e *event, g *leg, r *record) {
 			sum = all
 			continue
 		}
-		// The source named more than the coin was worth.
 		room, _ := g.amount.Sub(sum)
 		keep, over := w.given[i].split(room)
-		w.given[i] = keep
-		l.sink(e, DataMissing, g.account, over, "more was claimed than the coin held")
-		for _, s := range w.given[i+1:] {
-			l.sink(e, DataMissing, g.account, s, "more was claimed than the coin held")
+		for _, s := range append([]Segment{over}, w.given[i+1:]...) {
+			if s.taints() {
+				l.sink(e, DataMissing, g.account, s, moreThanCoin)
+			}
 		}
-		w.given = w.given[:i+1]
-		sum = g.amount
+		w.given, sum = append(w.given[:i], keep), g.amount
 	}
 	if clean, _ := g.amount.Sub(sum); !clean.IsZero() {
 		l.insertClean(start, clean)
@@ -289,7 +293,7 @@ func (l *Ledger) leak(e *event, g *leg) *record {
 	if e.utxo { // a coin is spent once; a claim beyond its worth has no place else
 		for i := range r.state.Len() {
 			if s := r.state.At(i); s.taints() {
-				l.sink(e, DataMissing, g.account, s, "more was claimed than the coin held")
+				l.sink(e, DataMissing, g.account, s, moreThanCoin)
 			}
 		}
 		r.state.clear()

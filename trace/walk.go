@@ -38,9 +38,11 @@ type cursor struct {
 	views   []View
 	view, i int
 	at      flow.Pos // of the movement at hand; in a cursor that wants a page, the first place of interest
+	start   flow.Pos // the first place of interest of all
 	more    bool
 	limit   int
-	order   int // for a fixed order among equals
+	closed  bool // another cursor took its place
+	order   int  // for a fixed order among equals
 }
 
 // buffers are the questions of one round.
@@ -110,13 +112,20 @@ func (w *walk) resume() {
 		for _, r := range l.records() {
 			r.cut = false
 			if r.isLive() {
-				l.fresh = append(l.fresh, fresh{r.holder.Account, r, from})
+				l.fresh = append(l.fresh, fresh{r.holder.Account, r, later(from, r.last)})
 			}
 		}
 		for _, a := range l.outflowAccounts() {
-			l.fresh = append(l.fresh, fresh{a, nil, from})
+			l.fresh = append(l.fresh, fresh{a, nil, later(from, l.outflows[a][0].at)})
 		}
 	}
+}
+
+func later(p, q flow.Pos) flow.Pos {
+	if p.Compare(q) < 0 {
+		return q
+	}
+	return p
 }
 
 // nextSource is the place where the next source begins.
@@ -164,6 +173,9 @@ func (w *walk) step() error {
 
 // follows reports whether any ledger still cares for the cursor's holder.
 func (w *walk) follows(c *cursor) bool {
+	if c.closed {
+		return false
+	}
 	for _, l := range w.ledgers {
 		if l.spent {
 			continue
@@ -179,6 +191,9 @@ func (w *walk) follows(c *cursor) bool {
 func (w *walk) advance(c *cursor) error {
 	if c.account.IsZero() {
 		return nil // a coin is spent once
+	}
+	if c.closed {
+		return nil
 	}
 	if !w.follows(c) {
 		delete(w.open, c.account)
@@ -264,17 +279,16 @@ func (w *walk) settle(ctx context.Context) error {
 	return nil
 }
 
-// want opens a cursor for an account, unless it is open.
+// want opens a cursor for an account, unless it is open from that place on.
 func (w *walk) want(a flow.Account, from flow.Pos) {
-	c := w.open[a]
-	if c != nil {
-		if from.Compare(c.at) < 0 && c.views == nil && c.limit == 0 {
-			c.at = from // not asked yet, and needed from an earlier place on
+	if c := w.open[a]; c != nil {
+		if c.start.Compare(from) <= 0 {
+			return
 		}
-		return
+		c.closed = true // after a resume, one ledger may need an earlier place than another
 	}
 	w.made++
-	c = &cursor{account: a, at: from, order: w.made}
+	c := &cursor{account: a, at: from, start: from, order: w.made}
 	w.open[a] = c
 	w.wanting = append(w.wanting, c)
 }
@@ -303,6 +317,9 @@ func (w *walk) askPages(ctx context.Context) error {
 	wanting := w.wanting
 	w.wanting = nil
 	for i, c := range wanting {
+		if c.closed {
+			continue
+		}
 		from := c.at
 		c.views, c.view, c.i, c.more = pages[i].Txs, 0, 0, pages[i].More
 		for j := range c.views {
