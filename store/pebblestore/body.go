@@ -7,15 +7,16 @@ import (
 	"github.com/spoor-dev/spoor/flow"
 )
 
-// A body holds the transactions of a block without their ids, in chunks that can each be read alone. A transaction is
+// A body holds the transactions of a block without their ids, in chunks that can each be read alone. A chunk begins with
+// a byte that says how the indexes of movements are foretold. A transaction is
 //
 //	head: bit 0 failed, bit 1 a gap before its index follows, bits 2-7 number of movements (63: the rest follows)
 //
 // and then its movements:
 //
 //	flags: bits 0-3 class of the amount, bits 4-5 shape, bit 6 an index follows, bit 7 a form follows
-//	form (1 if none follows), for an NFT its token; index (that of the movement in its transaction if none follows) as
-//	difference to the last one of the chunk; by shape: giver and taker, taker, giver, or lists of legs; amount
+//	form (1 if none follows), for an NFT its token; index (as foretold if none follows) as difference to the one that was
+//	foretold; by shape: giver and taker, taker, giver, or lists of legs; amount
 //
 // Accounts and forms are ids of the lane.
 const (
@@ -47,16 +48,72 @@ type bodyWriter struct {
 	buf    []byte
 	chunks []chunk
 	next   uint32 // the index that the next transaction has if there is no gap
-	index  uint32 // the last index in this chunk
+	foretell
 }
 
-func (w *bodyWriter) reset() { w.buf, w.chunks = w.buf[:0], w.chunks[:0] }
+// A foretell guesses the indexes of movements. Sources number them in few ways; the one that fits a block best is used.
+type foretell struct {
+	rule byte
+	last uint32 // 1 + the last index that counts for the rule, 0 at the beginning of a chunk
+}
+
+const (
+	byPlace = 0 // the place of the movement in its transaction
+	byCount = 1 // one more than the last
+	byLog   = 2 // 0 for the coin itself, for others one more than the last of those
+	rules   = 3
+)
+
+// isLogged reports whether movements of a kind come from logs.
+func isLogged(kind flow.Kind) bool {
+	return kind == flow.TokenMove || kind == flow.NFTMove || kind == flow.Wrap || kind == flow.Unwrap
+}
+
+// index is the guess for a movement.
+func (t *foretell) index(place uint32, kind flow.Kind) uint32 {
+	switch {
+	case t.rule == byPlace:
+		return place
+	case t.rule == byLog && !isLogged(kind):
+		return 0
+	}
+	return t.last
+}
+
+// saw tells what the index was.
+func (t *foretell) saw(index uint32, kind flow.Kind) {
+	if t.rule == byCount || isLogged(kind) {
+		t.last = index + 1
+	}
+}
+
+// reset begins a block.
+func (w *bodyWriter) reset(b *flow.Block) {
+	w.buf, w.chunks = w.buf[:0], w.chunks[:0]
+	var hits [rules]int
+	for rule := range hits {
+		t := foretell{rule: byte(rule)}
+		for i := range b.Txs {
+			for place := range b.Txs[i].Movements {
+				m := &b.Txs[i].Movements[place]
+				if t.index(uint32(place), m.Kind) == m.Index {
+					hits[rule]++
+				}
+				t.saw(m.Index, m.Kind)
+			}
+		}
+		if hits[rule] > hits[w.rule] || rule == 0 {
+			w.rule = byte(rule)
+		}
+	}
+}
 
 // tx begins the transaction that stands at that place in its block.
 func (w *bodyWriter) tx(order int, tx *flow.Tx) {
 	if n := len(w.chunks); n == 0 || order-int(w.chunks[n-1].order) >= chunkTxs || len(w.buf)-int(w.chunks[n-1].at) >= chunkBytes {
 		w.chunks = append(w.chunks, chunk{tx.Index, uint32(order), uint32(len(w.buf))})
-		w.next, w.index = tx.Index, 0
+		w.buf = append(w.buf, w.rule)
+		w.next, w.last = tx.Index, 0
 	}
 	n := len(tx.Movements)
 	head := byte(min(n, txMany)) << 2
@@ -101,11 +158,11 @@ func (w *bodyWriter) move(place uint32, m *flow.Movement, f formUse, ids []uint3
 	if f.nft {
 		b = appendAmount(b, f.token)
 	}
-	if m.Index != place {
+	if guess := w.index(place, m.Kind); m.Index != guess {
 		flags |= moveIndex
-		b = appendInt(b, int64(m.Index)-int64(w.index))
-		w.index = m.Index
+		b = appendInt(b, int64(m.Index)-int64(guess))
 	}
+	w.saw(m.Index, m.Kind)
 	if shape != shapeLegs {
 		for _, id := range ids {
 			b = binary.AppendUvarint(b, uint64(id))
@@ -161,9 +218,9 @@ func (m *rawMove) isMany() bool {
 // A bodyReader reads one chunk.
 type bodyReader struct {
 	cursor
+	foretell
 	forms []form
 	next  uint32
-	index uint32
 	// Of the transaction that was read last:
 	tx     uint32 // its index
 	failed bool
@@ -171,7 +228,11 @@ type bodyReader struct {
 }
 
 func newBodyReader(b []byte, first uint32, forms []form) bodyReader {
-	return bodyReader{cursor: cursor{b: b}, forms: forms, next: first}
+	r := bodyReader{cursor: cursor{b: b}, forms: forms, next: first}
+	if r.rule = r.byte(); r.rule >= rules {
+		r.bad = true
+	}
+	return r
 }
 
 // nextTx reads the head of the next transaction; it returns false at the end of the chunk, or where it is damaged.
@@ -200,7 +261,7 @@ func (r *bodyReader) nextTx() bool {
 // nextMove reads the movement that stands at that place in its transaction.
 func (r *bodyReader) nextMove(place uint32, m *rawMove) bool {
 	flags := r.byte()
-	m.form, m.token, m.index, m.spent = 1, nil, place, m.spent[:0]
+	m.form, m.token, m.spent = 1, nil, m.spent[:0]
 	if flags&moveForm != 0 {
 		m.form = r.uint32()
 	}
@@ -216,14 +277,16 @@ func (r *bodyReader) nextMove(place uint32, m *rawMove) bool {
 		}
 		m.token = r.b[at:r.at]
 	}
+	kind := r.forms[m.form-1].kind
+	m.index = r.index(place, kind)
 	if flags&moveIndex != 0 {
-		v := int64(r.index) + r.int()
+		v := int64(m.index) + r.int()
 		if v < 0 || v > math.MaxUint32 {
 			r.bad = true
 		}
 		m.index = uint32(v)
-		r.index = m.index
 	}
+	r.saw(m.index, kind)
 	class := flags & 15
 	switch flags >> 4 & 3 {
 	case shapePair:

@@ -81,6 +81,9 @@ type entryLooker struct {
 	r       *tableReader
 	x       entryReader
 	entries []store.Entry // used again for every answer
+	short   []byte        // short pieces of the holder that wait for long ones of earlier segments
+	group   uint32        // of these
+	key     []byte
 }
 
 func (s *snapshot) entryLooker(v *view) (*entryLooker, error) {
@@ -126,52 +129,101 @@ func (e *entryLooker) isFull(ask *store.Ask) bool {
 // frozen adds the entries of the segments.
 func (e *entryLooker) frozen(ask *store.Ask) error {
 	v := e.v
-	holder := uint32(ask.Holder)
-	first := 0
+	holder, first := uint32(ask.Holder), uint32(1)
 	if ask.From != (flow.Pos{}) {
-		first = v.segmentOf(ask.From.Height)
+		first = uint32(v.segmentOf(ask.From.Height)) + 1
 	}
-	if first == len(v.segments) || holder >= v.frozenIDs() {
+	if uint64(first) > uint64(len(v.segments)) || holder >= v.frozenIDs() {
 		return nil
 	}
 	it, err := e.r.iter(keyEntries)
 	if err != nil {
 		return err
 	}
-	key := entriesKey(e.r.key[:0], v.lane, holder, uint32(first)+1)
-	e.r.key = key
-	var ok bool
-	if seg := &v.segments[first]; first > 0 && ask.From.Height > seg.first || first == 0 && ask.From != (flow.Pos{}) {
-		// The holder may have several parts in this segment: begin with the last one that begins at or before From.
-		e.r.key = append(entriesPartKey(key[:0], v.lane, holder, uint32(first)+1, ask.From.Height, ask.From.Tx), 0)
-		key = e.r.key[:len(key)]
-		if ok = it.SeekLT(e.r.key); !ok && it.Error() == nil {
-			ok = it.First()
+	e.r.key = entriesKey(e.r.key[:0], v.lane, holder, first)
+	prefix := e.r.key[:holderKeySize]
+	e.short = e.short[:0]
+	skip := ask.From != (flow.Pos{}) // whether parts before From may still be skipped
+	for ok := it.SeekGE(e.r.key); ok && string(it.Key()[:holderKeySize]) == string(prefix); ok = it.Next() {
+		n, good := segmentOfKey(it.Key())
+		if !good || uint64(n) > uint64(len(v.segments)) {
+			return fmt.Errorf("%s: entries of account %d: key %x: %w", v.chain, holder, it.Key(), errDamaged)
 		}
-		for ok && string(it.Key()) < string(key) {
-			ok = it.Next()
+		if skip && n != 0 && n <= first {
+			// This is a part of a long piece, and there may be many before From: go on at the last that begins there
+			// or before.
+			skip = false
+			e.key = append(entriesPartKey(e.key[:0], v.lane, holder, first, ask.From.Height, ask.From.Tx), 0)
+			if string(it.Key()) < string(e.key) {
+				if !it.SeekLT(e.key) {
+					return it.Error()
+				}
+				n, _ = segmentOfKey(it.Key())
+			}
 		}
-	} else {
-		ok = it.SeekGE(key)
-	}
-	prefix := key[:holderKeySize]
-	for ; ok && string(it.Key()[:len(prefix)]) == string(prefix); ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
 			return err
 		}
-		n, _, good := readShort(it.Key()[holderKeySize:])
-		if !good || n == 0 || uint64(n) > uint64(len(v.segments)) {
-			return fmt.Errorf("%s: entries of segment %d, which does not exist: %w", v.chain, n, errDamaged)
+		if n == 0 {
+			err = e.pieces(ask, 1<<32-1) // those of the group before
+			if e.isFull(ask) {
+				break
+			}
+			e.group, _, _ = readShort(it.Key()[holderKeySize:])
+			e.short = append(e.short[:0], value...)
+		} else if err = e.pieces(ask, n); err == nil && !e.isFull(ask) {
+			err = e.piece(ask, n, value)
 		}
-		if e.entries, err = e.x.value(e.entries, value, v.segments[n-1].first, ask.From, ask.Limit); err != nil {
-			return fmt.Errorf("%s: entries of account %d in segment %d: %w", v.chain, holder, n, err)
+		if err != nil {
+			return fmt.Errorf("%s: entries of account %d: %w", v.chain, holder, err)
 		}
 		if e.isFull(ask) {
 			break
 		}
 	}
-	return it.Error()
+	if err := it.Error(); err != nil {
+		return err
+	}
+	if err := e.pieces(ask, 1<<32-1); err != nil {
+		return fmt.Errorf("%s: entries of account %d: %w", v.chain, holder, err)
+	}
+	return nil
+}
+
+// pieces adds the short pieces that wait and belong to segments before that one.
+func (e *entryLooker) pieces(ask *store.Ask, before uint32) error {
+	r := cursor{b: e.short}
+	for r.at < len(r.b) && !e.isFull(ask) {
+		n := e.group<<groupBits | uint32(r.byte()&(1<<groupBits-1))
+		if n >= before {
+			r.at--
+			break
+		}
+		b := r.bytes(r.count(1))
+		if n == 0 || uint64(n) > uint64(len(e.v.segments)) {
+			r.bad = true
+		}
+		if err := r.check(); err != nil {
+			return fmt.Errorf("piece of segment %d: %w", n, err)
+		}
+		if e.v.segments[n-1].last < ask.From.Height {
+			continue
+		}
+		if err := e.piece(ask, n, b); err != nil {
+			return err
+		}
+	}
+	e.short = e.short[r.at:]
+	return nil
+}
+
+// piece adds the entries of a piece in segment n.
+func (e *entryLooker) piece(ask *store.Ask, n uint32, b []byte) (err error) {
+	if e.entries, err = e.x.value(e.entries, b, e.v.segments[n-1].first, ask.From, ask.Limit); err != nil {
+		return fmt.Errorf("piece of segment %d: %w", n, err)
+	}
+	return nil
 }
 
 // head adds the entries of the head.

@@ -142,6 +142,22 @@ type tableWriter struct {
 const tableBytes = 64 << 20
 
 func (t *tableWriter) add(key, value []byte) error {
+	if err := t.ready(key, value); err != nil {
+		return err
+	}
+	return t.w.Set(key, value)
+}
+
+// merge adds a value to what stands under the key in older tables.
+func (t *tableWriter) merge(key, value []byte) error {
+	if err := t.ready(key, value); err != nil {
+		return err
+	}
+	return t.w.Merge(key, value)
+}
+
+// ready sees that there is a table for the key.
+func (t *tableWriter) ready(key, value []byte) error {
 	if t.w != nil && (t.kind != key[0] || t.bytes >= tableBytes) {
 		if err := t.finish(); err != nil {
 			return err
@@ -153,7 +169,7 @@ func (t *tableWriter) add(key, value []byte) error {
 		}
 	}
 	t.bytes += len(key) + len(value)
-	return t.w.Set(key, value)
+	return nil
 }
 
 func (t *tableWriter) begin(kind byte) error {
@@ -177,8 +193,8 @@ func compressionOf(kind byte) *sstable.CompressionProfile {
 	if kind == keyTxIDs || kind == keyTxPlace || kind == keySpends {
 		return sstable.NoCompression // chance does not shrink
 	}
-	if kind == keyBody || kind == keyNames {
-		return dense()
+	if kind == keyBody {
+		return sstable.ZstdCompression
 	}
 	return sstable.SnappyCompression
 }
@@ -389,8 +405,12 @@ func (f *folder) buckets(t *tableWriter, kind byte, all []placed) error {
 	return nil
 }
 
-// partBytes is the size from which a holder's entries in a segment are split.
-const partBytes = 32 << 10
+const (
+	// shortBytes is the size below which a holder's entries in a segment stand together with those in other segments.
+	shortBytes = 4 << 10
+	// partBytes is the size from which a holder's entries in a segment are split.
+	partBytes = 32 << 10
+)
 
 // entries writes the entries of every holder.
 func (f *folder) entries(ctx context.Context, t *tableWriter) (err error) {
@@ -403,37 +423,77 @@ func (f *folder) entries(ctx context.Context, t *tableWriter) (err error) {
 	for i, b := range f.blocks {
 		heights[i] = b.point.Height
 	}
-	var key, value []byte
+	p := pieceWriter{f: f, t: t}
 	log := room.log
 	for i := 0; i < len(room.recs); {
-		holder := room.recs[i].holder
-		key = entriesKey(key[:0], f.l.lane, holder, f.seg.number)
-		value = value[:0]
-		height, tx := f.seg.first, uint32(0)
-		first := true
-		for ; i < len(room.recs) && room.recs[i].holder == holder; i++ {
+		p.begin(room.recs[i].holder)
+		for ; i < len(room.recs) && room.recs[i].holder == p.holder; i++ {
 			item := log[room.recs[i].at:]
-			h, x := heights[binary.LittleEndian.Uint32(item)], binary.LittleEndian.Uint32(item[4:])
-			if len(value) >= partBytes && (h != height || x != tx) {
-				if err := t.add(key, value); err != nil {
-					return err
-				}
-				key = entriesPartKey(key[:0], f.l.lane, holder, f.seg.number, h, x)
-				value, height, first = value[:0], f.seg.first, true
+			height, tx := heights[binary.LittleEndian.Uint32(item)], binary.LittleEndian.Uint32(item[4:])
+			if err := p.add(height, tx, item[itemHead:itemHead+int(item[itemHead-1])]); err != nil {
+				return err
 			}
-			value = binary.AppendUvarint(value, h-height)
-			if h != height || first {
-				tx = 0
-			}
-			value = binary.AppendUvarint(value, uint64(x-tx))
-			value = append(value, item[itemHead:itemHead+int(item[itemHead-1])]...)
-			height, tx, first = h, x, false
 		}
-		if err := t.add(key, value); err != nil {
+		if err := p.end(); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
+}
+
+// A pieceWriter writes the entries of one holder in a segment.
+type pieceWriter struct {
+	f          *folder
+	t          *tableWriter
+	holder     uint32
+	parts      int
+	key, value []byte
+	short      []byte
+	from       flow.Pos // of the first entry in value
+	last       flow.Pos // of the last one
+}
+
+func (p *pieceWriter) begin(holder uint32) {
+	p.holder, p.parts, p.value = holder, 0, p.value[:0]
+}
+
+func (p *pieceWriter) add(height uint64, tx uint32, tail []byte) error {
+	if len(p.value) >= partBytes && (height != p.last.Height || tx != p.last.Tx) {
+		if err := p.part(); err != nil {
+			return err
+		}
+		p.value = p.value[:0]
+	}
+	first := len(p.value) == 0
+	if first {
+		p.from = flow.Pos{Height: height, Tx: tx}
+		p.last = flow.Pos{Height: p.f.seg.first}
+	}
+	p.value = binary.AppendUvarint(p.value, height-p.last.Height)
+	if first || height != p.last.Height {
+		p.last.Tx = 0
+	}
+	p.value = binary.AppendUvarint(p.value, uint64(tx-p.last.Tx))
+	p.value = append(p.value, tail...)
+	p.last = flow.Pos{Height: height, Tx: tx}
+	return nil
+}
+
+// part writes a part of a long piece.
+func (p *pieceWriter) part() error {
+	p.parts++
+	p.key = entriesPartKey(p.key[:0], p.f.l.lane, p.holder, p.f.seg.number, p.from.Height, p.from.Tx)
+	return p.t.add(p.key, p.value)
+}
+
+func (p *pieceWriter) end() error {
+	if p.parts > 0 || len(p.value) >= shortBytes {
+		return p.part()
+	}
+	p.short = append(p.short[:0], byte(p.f.seg.number&(1<<groupBits-1)))
+	p.short = append(binary.AppendUvarint(p.short, uint64(len(p.value))), p.value...)
+	p.key = entriesKey(p.key[:0], p.f.l.lane, p.holder, p.f.seg.number)
+	return p.t.merge(p.key, p.short)
 }
 
 // mergeTables merges what the folds have left in several layers.

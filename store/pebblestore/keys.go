@@ -24,8 +24,9 @@ const (
 	keyTxIDs   = 'i' // 'i' lane height(8) index of first tx(4)   -> their ids, 32 bytes each
 	keyAccount = 'k' // 'k' lane account key                      -> account id
 	keyNames   = 'd' // 'd' lane first id(4)                      -> account keys of ids first, first+1, …
-	keyEntries = 'a' // 'a' lane id(4) segment(1-5) [place(12)]   -> entries of an account in a segment; parts after the
-	//                                                                first carry the place of their first entry
+	keyEntries = 'a' // 'a' lane id(4) group(1-5)                  -> few entries of an account, by segment (merged)
+	//                  'a' lane id(4) group(1-5) segment(4) place(12) -> many entries of an account in one segment, from
+	//                                                                that place on
 	keyTxPlace = 'x' // 'x' lane bucket(2) segment(4)             -> places of transactions by hash of their id
 	keySpends  = 's' // 's' lane bucket(2) segment(4)             -> places of spenders by hash of the outpoint
 )
@@ -51,13 +52,17 @@ func numberKey(dst []byte, kind byte, lane uint16, n uint32) []byte {
 	return binary.BigEndian.AppendUint32(laneKey(dst, kind, lane), n)
 }
 
-// entriesKey is the key of the first part of a holder's entries in a segment.
+// entriesKey is the key of a holder's short pieces in a group of segments.
 func entriesKey(dst []byte, lane uint16, holder, segment uint32) []byte {
-	return appendShort(numberKey(dst, keyEntries, lane, holder), segment)
+	return appendShort(numberKey(dst, keyEntries, lane, holder), segment>>groupBits)
 }
 
-// holderKeySize is where the segment begins in the key of entries.
-const holderKeySize = laneKeySize + 4
+const (
+	// groupBits: the pieces of 16 segments may stand in one value.
+	groupBits = 4
+	// holderKeySize is where the group begins in the key of entries.
+	holderKeySize = laneKeySize + 4
+)
 
 // appendShort appends a number in 1 to 5 bytes such that greater numbers sort behind: below 0xf8 the number itself, else
 // 0xf8 + n and the number in n big-endian bytes.
@@ -89,10 +94,23 @@ func readShort(b []byte) (v uint32, rest []byte, ok bool) {
 	return v, b[1+n:], true
 }
 
-// entriesPartKey is the key of a later part, whose first entry is in that transaction.
+// entriesPartKey is the key of a long piece or a part of one, whose first entry is in that transaction.
 func entriesPartKey(dst []byte, lane uint16, holder, segment uint32, height uint64, tx uint32) []byte {
-	dst = binary.BigEndian.AppendUint64(entriesKey(dst, lane, holder, segment), height)
-	return binary.BigEndian.AppendUint32(dst, tx)
+	dst = binary.BigEndian.AppendUint32(entriesKey(dst, lane, holder, segment), segment)
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, height), tx)
+}
+
+// segmentOfKey is the segment of a key of entries: 0 for that of short pieces.
+func segmentOfKey(key []byte) (segment uint32, ok bool) {
+	group, rest, ok := readShort(key[min(holderKeySize, len(key)):])
+	if !ok || len(rest) != 0 && len(rest) != 16 {
+		return 0, false
+	}
+	if len(rest) == 0 {
+		return 0, true
+	}
+	segment = binary.BigEndian.Uint32(rest)
+	return segment, segment>>groupBits == group
 }
 
 func bucketKey(dst []byte, kind byte, lane uint16, bucket uint16, segment uint32) []byte {

@@ -126,7 +126,7 @@ func (l *lane) make(db *pebble.DB, b *flow.Block) (_ *block, err error) {
 		return nil, err
 	}
 	w := &l.body
-	w.reset()
+	w.reset(b)
 	at := 0
 	for i := range b.Txs {
 		tx := &b.Txs[i]

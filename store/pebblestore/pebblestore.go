@@ -148,6 +148,7 @@ func (s *Store) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 		Lock:                        s.lock,
 		FormatMajorVersion:          formatMajor,
 		Logger:                      silent{},
+		Merger:                      &pebble.Merger{Name: "spoor.join", Merge: newJoin},
 		MemTableSize:                16 << 20,
 		MaxOpenFiles:                4096,
 		L0CompactionThreshold:       4,
@@ -162,7 +163,6 @@ func (s *Store) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 		l.FilterPolicy = bloom.FilterPolicy(10)
 		l.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	}
-	o.Levels[6].Compression = dense
 	for i := range o.TargetFileSizes {
 		o.TargetFileSizes[i] = 64 << 20
 	}
@@ -174,13 +174,6 @@ func (s *Store) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 	}
 	o.EnsureDefaults()
 	return o
-}
-
-// dense is the compression of what stays: any gain counts.
-func dense() *sstable.CompressionProfile {
-	p := *sstable.ZstdCompression
-	p.MinReductionPercent = 2
-	return &p
 }
 
 // silent drops Pebble's messages. It cannot go on after a write to its log has failed; nor can the program.
