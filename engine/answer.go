@@ -127,8 +127,8 @@ func (a *Answer) sayWhatIsNotKnown() {
 		}
 		if c.Tip.Chain.IsEVM() {
 			for _, m := range []struct{ covers, what string }{
-				{"traces", "coins moved by calls inside transactions"},
-				{"fees", "what holders paid in fees"},
+				{"traces", "every coin that was moved by a call inside a transaction"},
+				{"fees", "every fee that a holder paid"},
 				{"transactions-proved", "whether the source left out transactions: no root could be recomputed"},
 			} {
 				if !slices.Contains(c.Covers, m.covers) {
@@ -169,4 +169,28 @@ func when(p flow.Point) string {
 		return ""
 	}
 	return p.When().Format(" of 2006-01-02 15:04:05 UTC")
+}
+
+// Broken lists the lines of a report whose parts do not add up to what was stolen, added up once more from the holders
+// and the sinks. A report of Spoor has none; it is what "spoor demo --check" looks at.
+func Broken(r *trace.Report) []string {
+	var broken []string
+	for _, result := range r.Results {
+		if result.Policy == trace.Poison.String() {
+			continue // a mark, which is not conserved
+		}
+		sums := make([]flow.Sum, len(result.Lines))
+		for _, h := range result.Holders {
+			sums[h.Line-1] = sums[h.Line-1].Plus(h.Claim)
+		}
+		for _, k := range result.Sinks {
+			sums[k.Line-1] = sums[k.Line-1].Plus(k.Claim)
+		}
+		for i, l := range result.Lines {
+			if sums[i].Compare(flow.Sum{}.Plus(l.Stolen)) != 0 {
+				broken = append(broken, fmt.Sprintf("%s, %s: %s stolen, %s accounted for", result.Policy, l.Asset, l.Stolen, sums[i]))
+			}
+		}
+	}
+	return broken
 }

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/trace"
 )
 
@@ -93,16 +94,35 @@ func writeLine(w io.Writer, a *engine.Answer, line trace.Certainty, rows int) {
 	if len(shown) < len(of) {
 		fmt.Fprintf(w, "  … and %d more places (--rows 0 shows all, --out writes them)\n", len(of)-len(shown))
 	}
+	sums, rules := conservations(a, line.Stolen)
+	for i, s := range sums {
+		if len(sums) == 1 && len(rules[0]) > 1 {
+			rules[0] = []string{"every rule"}
+		}
+		fmt.Fprintf(w, "  %-11s %s\n", strings.Join(rules[i], ", "), s)
+	}
+}
+
+// conservations are the different conservation lines of a stolen asset, each with the rules under which it holds.
+func conservations(a *engine.Answer, stolen flow.Asset) (sums []string, rules [][]string) {
 	for _, r := range a.Report.Results {
 		if r.Policy == trace.Poison.String() {
 			continue
 		}
 		for _, l := range r.Lines {
-			if l.Asset == line.Stolen {
-				fmt.Fprintf(w, "  %-11s %s\n", r.Policy, conservation(l, asset))
+			if l.Asset != stolen {
+				continue
 			}
+			s := conservation(l, engine.NameOf(stolen))
+			i := slices.Index(sums, s)
+			if i < 0 {
+				i = len(sums)
+				sums, rules = append(sums, s), append(rules, nil)
+			}
+			rules[i] = append(rules[i], r.Policy)
 		}
 	}
+	return sums, rules
 }
 
 // conservation is the conservation line in the asset's own decimals.
