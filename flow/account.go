@@ -158,7 +158,7 @@ func AccountFromKey(c Chain, key string) (Account, error) {
 		case formP2PKH, formP2SH, formP2PK:
 			ok = n == 20 && c.IsUTXO()
 		case formWitness:
-			ok = n >= 3 && n <= 41 && key[1] <= 16 && c.IsUTXO()
+			ok = n >= 3 && n <= 41 && key[1] <= 16 && (key[1] != 0 || n == 21 || n == 33) && c.IsUTXO()
 		case formScript:
 			ok = n == 32 && c.IsUTXO()
 		case formTron:
