@@ -346,6 +346,9 @@ func (b *builder) logs(i int, tx *execution.Tx) error {
 		if n, ok := l.TxIndex.uint64(); err == nil && (l.TxHash.ok && l.TxHash.v != t.id || l.TxIndex.ok && (!ok || n != uint64(t.index))) {
 			err = errors.New("it is of another transaction")
 		}
+		if n, ok := l.Time.uint64(); err == nil && l.Time.ok && b.in.Block.Time.ok && (!ok || n != uint64(b.out.Point.Time)) {
+			err = fmt.Errorf("its time is %s, that of the block %d", l.Time.v, b.out.Point.Time)
+		}
 		if err != nil {
 			return fmt.Errorf("%s: log %d: %w", b.name(i), k, err)
 		}

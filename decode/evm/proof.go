@@ -8,6 +8,7 @@ import (
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/crypto"
+	"github.com/ethereum/go-ethereum/params"
 	"github.com/holiman/uint256"
 
 	"github.com/spoor-dev/spoor/decode/execution"
@@ -76,6 +77,9 @@ func (b *builder) proveSender(i int, tx *types.Transaction) error {
 		if id := flow.EVMChain(tx.ChainId().Uint64()); id != b.rules.Chain() {
 			return fmt.Errorf("it is signed for %s", id)
 		}
+		if said := b.txs[i].tx.ChainID; said.ok && said.v.Big().Cmp(tx.ChainId()) != 0 {
+			return fmt.Errorf("%w: it is signed for %s, not for %s", ErrRoot, tx.ChainId(), said.v)
+		}
 	}
 	from, err := types.Sender(signer, tx)
 	if err != nil {
@@ -122,8 +126,11 @@ func wholeTx(j *txJSON) (tx *types.Transaction, foreign string, err error) {
 		return nil, fmt.Sprintf("has the type %s of another layer", j.Type.v), nil
 	}
 	v := j.V
-	if !v.ok || kind != types.LegacyTxType && j.YParity.ok {
+	if !v.ok {
 		v = j.YParity
+	}
+	if kind != types.LegacyTxType && j.YParity.ok && j.YParity.v != v.v {
+		return nil, "", fmt.Errorf("%w: v is %s, yParity %s", ErrRoot, v.v, j.YParity.v)
 	}
 	gas, ok1 := j.Gas.uint64()
 	nonce, ok2 := j.Nonce.uint64()
@@ -290,6 +297,10 @@ func (b *builder) deduced(receipts []execution.Receipt) error {
 		}
 		j.GasUsed = number{flow.NewAmount(r.Gas - before), true}
 		before = r.Gas
+		if tx := b.txs[i].tx; tx != nil && !tx.bare && r.Type == types.BlobTxType && j.BlobGasUsed.ok &&
+			j.BlobGasUsed.v != flow.NewAmount(params.BlobTxBlobGasPerBlob*uint64(len(tx.BlobHashes))) {
+			return fmt.Errorf("receipt of %s: %w: blobGasUsed %s does not fit its %d blobs", b.name(i), ErrRoot, j.BlobGasUsed.v, len(tx.BlobHashes))
+		}
 		for k, l := range *j.Logs {
 			if l.Index.ok && l.Index.v.Compare(flow.NewAmount(index)) != 0 {
 				return fmt.Errorf("receipt of %s: %w: log %d has index %s, not %d", b.name(i), ErrRoot, k, l.Index.v, index)

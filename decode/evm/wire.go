@@ -135,6 +135,7 @@ type logJSON struct {
 	TxIndex   number  `json:"transactionIndex"`
 	BlockHash word    `json:"blockHash"`
 	Block     number  `json:"blockNumber"`
+	Time      number  `json:"blockTimestamp"`
 	Position  number  `json:"position"` // callTracer: calls that the frame had made before
 	CallIndex number  `json:"index"`    // callTracer
 }
