@@ -1,6 +1,10 @@
 package engine
 
-import "github.com/spoor-dev/spoor/flow"
+import (
+	"strings"
+
+	"github.com/spoor-dev/spoor/flow"
+)
 
 // An AssetName is how people call an asset and how many decimals they write it with. It is for display only.
 type AssetName struct {
@@ -36,7 +40,7 @@ func NameOf(a flow.Asset) AssetName {
 	if n, ok := coins[a.Name()]; ok && a.IsNative() {
 		return n
 	}
-	return AssetName{a.Name(), 0}
+	return AssetName{strings.TrimPrefix(a.Name(), "token:"), 0}
 }
 
 // Format writes an amount of the asset for people, exactly.
