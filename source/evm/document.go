@@ -86,6 +86,9 @@ func value(r *bufio.Reader, most int64) ([]byte, error) {
 				depth++
 			case b == '}' || b == ']':
 				if depth--; depth == 0 {
+					if int64(len(text)+i+1) > most {
+						return nil, fmt.Errorf("longer than %d bytes", most)
+					}
 					text = append(text, have[:i+1]...)
 					_, err := r.Discard(i + 1)
 					return text, err

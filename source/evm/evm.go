@@ -73,7 +73,7 @@ func (s *Source) Chain() flow.Chain { return s.chain }
 
 // Size implements source.Sizer: half of the work is to find the blocks, half to read them.
 func (s *Source) Size() (read, total int64) {
-	return min(s.found.Load()/2+s.given.Load()/2, s.total), s.total
+	return (s.found.Load() + s.given.Load()) / 2, s.total
 }
 
 // Skipped is how many JSON documents hold nothing that Spoor reads: answers to other questions, errors of the node. It
