@@ -135,7 +135,7 @@ func (s *Store) putLocked(ctx context.Context, l *lane, b *flow.Block, w *headWr
 	if err != nil || !put {
 		return false, err
 	}
-	head, err := l.make(s.db, b)
+	head, err := l.make(s, b)
 	if err != nil {
 		return false, err
 	}

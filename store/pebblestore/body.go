@@ -8,14 +8,14 @@ import (
 )
 
 // A body holds the transactions of a block without their ids, in chunks that can each be read alone. A chunk begins with
-// a byte that says how the indexes of movements are foretold. A transaction is
+// a byte that says how the indexes of movements are foretold, and the form that is common in it. A transaction is
 //
 //	head: bit 0 failed, bit 1 a gap before its index follows, bits 2-7 number of movements (63: the rest follows)
 //
 // and then its movements:
 //
 //	flags: bits 0-3 class of the amount, bits 4-5 shape, bit 6 an index follows, bit 7 a form follows
-//	form (1 if none follows), for an NFT its token; index (as foretold if none follows) as difference to the one that was
+//	form (the common one if none follows), for an NFT its token; index (as foretold if none follows) as difference to the one that was
 //	foretold; by shape: giver and taker, taker, giver, or lists of legs; amount
 //
 // Accounts and forms are ids of the lane.
@@ -48,6 +48,7 @@ type bodyWriter struct {
 	buf    []byte
 	chunks []chunk
 	next   uint32 // the index that the next transaction has if there is no gap
+	common uint32 // the form that costs nothing
 	foretell
 }
 
@@ -112,7 +113,7 @@ func (w *bodyWriter) reset(b *flow.Block) {
 func (w *bodyWriter) tx(order int, tx *flow.Tx) {
 	if n := len(w.chunks); n == 0 || order-int(w.chunks[n-1].order) >= chunkTxs || len(w.buf)-int(w.chunks[n-1].at) >= chunkBytes {
 		w.chunks = append(w.chunks, chunk{tx.Index, uint32(order), uint32(len(w.buf))})
-		w.buf = append(w.buf, w.rule)
+		w.buf = binary.AppendUvarint(append(w.buf, w.rule), uint64(w.common))
 		w.next, w.last = tx.Index, 0
 	}
 	n := len(tx.Movements)
@@ -151,7 +152,7 @@ func (w *bodyWriter) move(place uint32, m *flow.Movement, f formUse, ids []uint3
 	at := len(w.buf)
 	b := append(w.buf, 0)
 	flags := shape << 4
-	if f.form != 1 {
+	if f.form != w.common {
 		flags |= moveForm
 		b = binary.AppendUvarint(b, uint64(f.form))
 	}
@@ -219,8 +220,9 @@ func (m *rawMove) isMany() bool {
 type bodyReader struct {
 	cursor
 	foretell
-	forms []form
-	next  uint32
+	forms  []form
+	next   uint32
+	common uint32
 	// Of the transaction that was read last:
 	tx     uint32 // its index
 	failed bool
@@ -232,6 +234,7 @@ func newBodyReader(b []byte, first uint32, forms []form) bodyReader {
 	if r.rule = r.byte(); r.rule >= rules {
 		r.bad = true
 	}
+	r.common = r.uint32()
 	return r
 }
 
@@ -261,7 +264,7 @@ func (r *bodyReader) nextTx() bool {
 // nextMove reads the movement that stands at that place in its transaction.
 func (r *bodyReader) nextMove(place uint32, m *rawMove) bool {
 	flags := r.byte()
-	m.form, m.token, m.spent = 1, nil, m.spent[:0]
+	m.form, m.token, m.spent = r.common, nil, m.spent[:0]
 	if flags&moveForm != 0 {
 		m.form = r.uint32()
 	}

@@ -91,7 +91,7 @@ func (s *snapshot) entryLooker(v *view) (*entryLooker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &entryLooker{v: v, r: r, x: entryReader{v.chain, v.forms}}, nil
+	return &entryLooker{v: v, r: r, x: entryReader{chain: v.chain, forms: v.forms}}, nil
 }
 
 func (s *snapshot) answer(ctx context.Context, v *view, asks []store.Ask, order []int, visit func(i int, entries []store.Entry) error) error {
@@ -195,12 +195,12 @@ func (e *entryLooker) frozen(ask *store.Ask) error {
 func (e *entryLooker) pieces(ask *store.Ask, before uint32) error {
 	r := cursor{b: e.short}
 	for r.at < len(r.b) && !e.isFull(ask) {
-		n := e.group<<groupBits | uint32(r.byte()&(1<<groupBits-1))
+		at := r.at
+		n, b := r.piece(e.group, groupBits)
 		if n >= before {
-			r.at--
+			r.at = at
 			break
 		}
-		b := r.bytes(r.count(1))
 		if n == 0 || uint64(n) > uint64(len(e.v.segments)) {
 			r.bad = true
 		}
@@ -220,7 +220,7 @@ func (e *entryLooker) pieces(ask *store.Ask, before uint32) error {
 
 // piece adds the entries of a piece in segment n.
 func (e *entryLooker) piece(ask *store.Ask, n uint32, b []byte) (err error) {
-	if e.entries, err = e.x.value(e.entries, b, e.v.segments[n-1].first, ask.From, ask.Limit); err != nil {
+	if e.entries, err = e.x.value(e.entries, b, &e.v.segments[n-1], ask.From, ask.Limit); err != nil {
 		return fmt.Errorf("piece of segment %d: %w", n, err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"encoding/binary"
+	"math"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
@@ -13,17 +14,17 @@ import (
 //
 //	flags: bits 0-3 class of the amount, bit 4 gives, bits 5-6 what else follows, bit 7 a form follows
 //	detail, where bits 5-6 say so: what follows, and whether the movement has many legs
-//	form (1 if none follows), for an NFT its token; the other side unless many; movement, index, leg where they follow;
-//	the bytes of the amount
+//	form (the common one of the segment if none follows), for an NFT its token; the other side unless many; movement, index, leg where
+//	they follow; the bytes of the amount
 const (
 	tailGives = 1 << 4
 	tailForm  = 1 << 7
 
 	// bits 5-6
-	restNone     = 0 // movement 0, index 0, leg 0
-	restIndex    = 1 // movement 0, leg 0, an index
-	restMovement = 2 // a movement, whose index is the same; leg 0
-	restDetail   = 3 // see the detail
+	restNone   = 0 // movement 0, index 0, leg 0
+	restIndex  = 1 // movement 0, leg 0; the index as difference to that of the transaction follows
+	restPair   = 2 // movement 1 to 4, leg 0; that difference·4 + movement - 1 follows
+	restDetail = 3 // see the detail
 
 	detailMany     = 1 << 0
 	detailLeg      = 1 << 1
@@ -34,50 +35,59 @@ const (
 // maxTail is more than the longest tail.
 const maxTail = 2 + 5 + 34 + 5 + 15 + 33
 
-// appendTail appends the tail of the entry of leg l, which is number leg of its side; other is the account across.
-func appendTail(dst []byte, m *rawMove, movement uint32, gives bool, leg uint32, l *rawLeg, many bool, other uint32) []byte {
+// A tailWriter writes tails.
+type tailWriter struct {
+	common uint32 // the form that costs nothing
+	tx     uint32 // index of the transaction
+	place  uint32 // of the movement in it
+	many   bool   // whether the movement has many legs
+}
+
+// append appends the tail of the entry of leg l, which is number leg of its side; other is the account across.
+func (t *tailWriter) append(dst []byte, m *rawMove, gives bool, leg uint32, l *rawLeg, other uint32) []byte {
 	at := len(dst)
 	flags, detail := l.class, byte(0)
 	if gives {
 		flags |= tailGives
 	}
+	dst = append(dst, 0)
 	switch {
-	case many || leg != 0 || movement != 0 && m.index != movement:
+	case t.many || leg != 0 || t.place > 4:
 		flags |= restDetail << 5
-		if many {
+		if t.many {
 			detail |= detailMany
 		}
 		if leg != 0 {
 			detail |= detailLeg
 		}
-		if movement != 0 {
+		if t.place != 0 {
 			detail |= detailMovement
 		}
-		if m.index != movement {
+		if m.index != t.place {
 			detail |= detailIndex
 		}
-		dst = append(dst, 0, detail)
-	case movement != 0:
-		flags |= restMovement << 5
-		detail |= detailMovement
-		dst = append(dst, 0)
+		dst = append(dst, detail)
+	case t.place != 0:
+		flags |= restPair << 5
 	case m.index != 0:
 		flags |= restIndex << 5
-		detail |= detailIndex
-		dst = append(dst, 0)
-	default:
-		dst = append(dst, 0)
 	}
-	if m.form != 1 {
+	if m.form != t.common {
 		flags |= tailForm
 		dst = binary.AppendUvarint(dst, uint64(m.form))
 	}
 	dst = append(dst, m.token...)
-	if !many {
+	if !t.many {
 		dst = binary.AppendUvarint(dst, uint64(other))
 	}
+	switch flags >> 5 & 3 {
+	case restIndex:
+		dst = appendInt(dst, int64(m.index)-int64(t.tx))
+	case restPair:
+		dst = binary.AppendUvarint(dst, zigzag(int64(m.index)-int64(t.tx))<<2|uint64(t.place-1))
+	}
 	if detail&detailMovement != 0 {
-		dst = binary.AppendUvarint(dst, uint64(movement))
+		dst = binary.AppendUvarint(dst, uint64(t.place))
 	}
 	if detail&detailIndex != 0 {
 		dst = binary.AppendUvarint(dst, uint64(m.index))
@@ -91,23 +101,19 @@ func appendTail(dst []byte, m *rawMove, movement uint32, gives bool, leg uint32,
 
 // An entryReader turns stored entries of a lane into entries.
 type entryReader struct {
-	chain flow.Chain
-	forms []form
+	chain  flow.Chain
+	forms  []form
+	common uint32 // the form of tails that name none
 }
 
-// tail reads a tail into e; false if it is damaged.
+// tail reads a tail into e, whose height and transaction are known; false if it is damaged.
 func (x *entryReader) tail(r *cursor, e *store.Entry) bool {
 	flags := r.byte()
-	detail := byte(0)
-	switch flags >> 5 & 3 {
-	case restIndex:
-		detail = detailIndex
-	case restMovement:
-		detail = detailMovement
-	case restDetail:
+	rest, detail := flags>>5&3, byte(0)
+	if rest == restDetail {
 		detail = r.byte()
 	}
-	id := uint32(1)
+	id := x.common
 	if flags&tailForm != 0 {
 		id = r.uint32()
 	}
@@ -134,16 +140,25 @@ func (x *entryReader) tail(r *cursor, e *store.Entry) bool {
 	if !e.Many {
 		e.Other = store.ID(r.uint())
 	}
-	e.Pos.Movement, e.Leg = 0, 0
-	if detail&detailMovement != 0 {
-		e.Pos.Movement = r.uint32()
-	}
-	e.Index = e.Pos.Movement
-	if detail&detailIndex != 0 {
-		e.Index = r.uint32()
-	}
-	if detail&detailLeg != 0 {
-		e.Leg = r.uint32()
+	e.Pos.Movement, e.Index, e.Leg = 0, 0, 0
+	switch rest {
+	case restIndex:
+		e.Index = r.near(e.Pos.Tx, r.uint())
+	case restPair:
+		v := r.uint()
+		e.Pos.Movement = uint32(v&3) + 1
+		e.Index = r.near(e.Pos.Tx, v>>2)
+	case restDetail:
+		if detail&detailMovement != 0 {
+			e.Pos.Movement = r.uint32()
+		}
+		e.Index = e.Pos.Movement
+		if detail&detailIndex != 0 {
+			e.Index = r.uint32()
+		}
+		if detail&detailLeg != 0 {
+			e.Leg = r.uint32()
+		}
 	}
 	if class := flags & 15; class <= classDecimal && r.at+8 <= len(r.b) {
 		v := binary.LittleEndian.Uint64(r.b[r.at:])
@@ -153,6 +168,16 @@ func (x *entryReader) tail(r *cursor, e *store.Entry) bool {
 		e.Amount = r.amount(class)
 	}
 	return !r.bad
+}
+
+// near is base with a zigzag difference added.
+func (c *cursor) near(base uint32, diff uint64) uint32 {
+	v := int64(base) + unzigzag(diff)
+	if v < 0 || v > math.MaxUint32 {
+		c.bad = true
+		return 0
+	}
+	return uint32(v)
 }
 
 // before reports whether p comes before q, which is cheaper than flow.Pos.Compare.
@@ -166,11 +191,11 @@ func before(p, q flow.Pos) bool {
 	return p.Movement < q.Movement
 }
 
-// value appends to dst the entries of one stored value from a place on, at most limit in all (0: any number). base is
-// the first height of the segment.
-func (x *entryReader) value(dst []store.Entry, b []byte, base uint64, from flow.Pos, limit int) ([]store.Entry, error) {
+// value appends to dst the entries of one stored value from a place on, at most limit in all (0: any number).
+func (x *entryReader) value(dst []store.Entry, b []byte, seg *segment, from flow.Pos, limit int) ([]store.Entry, error) {
 	r := cursor{b: b}
-	pos := flow.Pos{Height: base}
+	pos := flow.Pos{Height: seg.first}
+	x.common = seg.common
 	first := true
 	for r.at < len(b) {
 		if d := r.uint(); d != 0 || first {
@@ -205,11 +230,11 @@ func (x *entryReader) value(dst []store.Entry, b []byte, base uint64, from flow.
 const itemHead = 9
 
 // appendItem appends an item of the block that stands at that place in its run.
-func appendItem(log []byte, block, tx uint32, m *rawMove, movement uint32, gives bool, leg uint32, l *rawLeg, many bool, other uint32) []byte {
+func appendItem(log []byte, block uint32, t *tailWriter, m *rawMove, gives bool, leg uint32, l *rawLeg, other uint32) []byte {
 	start := len(log)
 	log = binary.LittleEndian.AppendUint32(log, block)
-	log = binary.LittleEndian.AppendUint32(log, tx)
-	log = appendTail(append(log, 0), m, movement, gives, leg, l, many, other)
+	log = binary.LittleEndian.AppendUint32(log, t.tx)
+	log = t.append(append(log, 0), m, gives, leg, l, other)
 	log[start+itemHead-1] = byte(len(log) - start - itemHead)
 	return log
 }
@@ -218,6 +243,7 @@ func appendItem(log []byte, block, tx uint32, m *rawMove, movement uint32, gives
 func (x *entryReader) item(log []byte, heights []uint64, e *store.Entry) error {
 	e.Pos.Height = heights[binary.LittleEndian.Uint32(log)]
 	e.Pos.Tx = binary.LittleEndian.Uint32(log[4:])
+	x.common = runCommon
 	r := cursor{b: log[itemHead : itemHead+int(log[itemHead-1])]}
 	if !x.tail(&r, e) {
 		return r.check()

@@ -1,14 +1,12 @@
 package pebblestore
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
@@ -84,7 +82,7 @@ func (s *Store) foldLocked(ctx context.Context, l *lane, n int) (err error) {
 	last := blocks[n-1]
 	seg := segment{
 		number: uint32(len(l.segments)) + 1, first: blocks[0].point.Height, last: last.point.Height, blocks: uint64(n),
-		nextID: last.firstID + uint32(len(last.names)), nextForm: last.firstForm + uint32(len(last.forms)),
+		nextID: last.firstID + uint32(len(last.names)), nextForm: last.firstForm + uint32(len(last.forms)), common: l.forms.common,
 	}
 	bytes := 0
 	for _, b := range blocks {
@@ -106,6 +104,9 @@ func (s *Store) foldLocked(ctx context.Context, l *lane, n int) (err error) {
 	g.Go(func() error { return errors.Join(f.rows(ctx, rows), rows.finish()) })
 	g.Go(func() error { return errors.Join(f.entries(ctx, entries), entries.finish()) })
 	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := l.unlook(); err != nil {
 		return err
 	}
 	paths := append(rows.paths, entries.paths...)
@@ -181,16 +182,13 @@ func (t *tableWriter) begin(kind byte) error {
 	t.paths = append(t.paths, path)
 	o := t.s.opts.MakeWriterOptions(6, t.s.db.TableFormat())
 	o.Compression = compressionOf(kind)
-	if kind != keyAccount {
-		o.FilterPolicy = pebble.NoFilterPolicy
-	}
 	t.w, t.kind, t.bytes = sstable.NewWriter(objstorageprovider.NewFileWritable(file), o), kind, 0
 	return nil
 }
 
 // compressionOf is how the tables of a kind are compressed.
 func compressionOf(kind byte) *sstable.CompressionProfile {
-	if kind == keyTxIDs || kind == keyTxPlace || kind == keySpends {
+	if kind == keyTxIDs || kind == keyTxPlace || kind == keySpends || kind == keyAccount {
 		return sstable.NoCompression // chance does not shrink
 	}
 	if kind == keyBody {
@@ -278,126 +276,113 @@ const namesPerValue = 64
 
 // names writes both directions of the new accounts.
 func (f *folder) names(t *tableWriter) error {
-	type name struct {
-		first uint64 // the first bytes of the key after its form, to compare them without looking
-		key   string
-		id    uint32
+	var key, value []byte
+	var all []hashed
+	first, n := uint32(0), 0
+	flush := func() error {
+		if n == 0 {
+			return nil
+		}
+		n = 0
+		key = numberKey(key[:0], keyNames, f.l.lane, first)
+		return t.add(key, value)
 	}
-	var all []name
 	for _, b := range f.blocks {
 		for i, k := range b.names {
-			var head [9]byte
-			copy(head[:], k)
-			all = append(all, name{binary.BigEndian.Uint64(head[1:]), k, b.firstID + uint32(i)})
+			id := b.firstID + uint32(i)
+			all = append(all, hashed{hash: f.s.secret.key(k), a: id})
+			if n == 0 {
+				first, value = id, value[:0]
+			}
+			value = append(append(value, byte(len(k))), k...)
+			if n++; n == namesPerValue {
+				if err := flush(); err != nil {
+					return err
+				}
+			}
 		}
 	}
-	var key, value []byte
-	for i := 0; i < len(all); i += namesPerValue {
-		value = value[:0]
-		for _, n := range all[i:min(i+namesPerValue, len(all))] {
-			value = append(append(value, byte(len(n.key))), n.key...)
-		}
-		key = numberKey(key[:0], keyNames, f.l.lane, all[i].id)
-		if err := t.add(key, value); err != nil {
-			return err
-		}
+	if err := flush(); err != nil {
+		return err
 	}
-	slices.SortFunc(all, func(a, b name) int {
-		if a.key[0] == b.key[0] && a.first != b.first {
-			return cmp.Compare(a.first, b.first)
+	before := f.l.view().frozenIDs() - 1
+	return f.buckets(t, keyAccount, all, func(dst []byte, all []hashed) []byte {
+		last := before
+		for _, h := range all {
+			dst = binary.AppendUvarint(dst, uint64(h.a-last))
+			last = h.a
 		}
-		return strings.Compare(a.key, b.key)
+		return dst
 	})
-	for _, n := range all {
-		key = append(laneKey(key[:0], keyAccount, f.l.lane), n.key...)
-		value = binary.AppendUvarint(value[:0], uint64(n.id))
-		if err := t.add(key, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// A placed is the hash of an id or outpoint and where it belongs.
-type placed struct {
-	hash  uint64
-	block uint32
-	tx    uint32
 }
 
 // places writes the indexes of transactions and of spends.
 func (f *folder) places(ctx context.Context, t *tableWriter) error {
-	all := make([]placed, 0, f.seg.txs)
+	all := make([]hashed, 0, f.seg.txs)
+	var spends []hashed
+	var m rawMove
 	for i, b := range f.blocks {
 		for k, c := range b.chunks {
 			body, ids := b.chunk(k)
-			err := eachTx(body, c.tx, f.l.forms.all, func(order int, tx uint32) {
+			r := newBodyReader(body, c.tx, f.l.forms.all)
+			for order := 0; r.nextTx(); order++ {
 				if id := flow.Hash(ids[32*order:]); !id.IsZero() {
-					all = append(all, placed{f.s.secret.hash(id), uint32(i), tx})
+					all = append(all, hashed{f.s.secret.hash(id), uint32(i), r.tx})
 				}
-			})
-			if err != nil {
+				for place := range uint32(r.moves) {
+					if !r.nextMove(place, &m) {
+						break
+					}
+					for _, o := range m.spent {
+						spends = append(spends, hashed{f.s.secret.outpoint(o), uint32(i), r.tx})
+					}
+				}
+			}
+			if err := r.check(); err != nil {
 				return fmt.Errorf("%s: transactions from %d on: %w", b.point, c.tx, err)
 			}
 		}
 	}
-	// Keys of spends come before those of transactions.
-	var spends []placed
-	err := eachSpend(f.blocks, f.l.forms.all, func(block int, tx uint32, o flow.Outpoint) {
-		spends = append(spends, placed{f.s.secret.outpoint(o), uint32(block), tx})
-	})
-	if err != nil {
-		return err
-	}
-	return errors.Join(ctx.Err(), f.buckets(t, keySpends, spends), f.buckets(t, keyTxPlace, all))
-}
-
-// eachTx calls f for every transaction of a chunk: how many it has before it there, and its index.
-func eachTx(body []byte, first uint32, forms []form, f func(order int, tx uint32)) error {
-	r := newBodyReader(body, first, forms)
-	var m rawMove
-	for order := 0; r.nextTx(); order++ {
-		f(order, r.tx)
-		if !r.skipMoves(&m) {
-			break
+	places := func(dst []byte, all []hashed) []byte {
+		last := f.seg.first
+		for _, h := range all {
+			height := f.blocks[h.a].point.Height
+			dst = binary.AppendUvarint(dst, height-last)
+			dst = binary.AppendUvarint(dst, uint64(h.b))
+			last = height
 		}
+		return dst
 	}
-	return r.check()
+	return errors.Join(ctx.Err(), f.buckets(t, keySpends, spends, places), f.buckets(t, keyTxPlace, all, places))
 }
 
-// buckets writes an index.
-func (f *folder) buckets(t *tableWriter, kind byte, all []placed) error {
+// buckets writes an index. things appends what the hashes of a bucket stand for.
+func (f *folder) buckets(t *tableWriter, kind byte, all []hashed, things func(dst []byte, all []hashed) []byte) error {
 	if len(all) == 0 {
 		return nil
 	}
 	ends := make([]uint32, 1<<16+1)
-	for _, p := range all {
-		bucket, _ := bucketOf(p.hash)
+	for _, h := range all {
+		bucket, _ := bucketOf(h.hash)
 		ends[int(bucket)+1]++
 	}
 	for i := 1; i < len(ends); i++ {
 		ends[i] += ends[i-1]
 	}
-	order := make([]uint32, len(all))
-	for i, p := range all {
-		bucket, _ := bucketOf(p.hash)
-		order[ends[bucket]] = uint32(i)
+	sorted := make([]hashed, len(all))
+	for _, h := range all {
+		bucket, _ := bucketOf(h.hash)
+		sorted[ends[bucket]] = h
 		ends[bucket]++ // in the end that of the next bucket's begin
 	}
-	var key, value []byte
-	var entries []bucketEntry
-	for from := 0; from < len(order); {
-		bucket, _ := bucketOf(all[order[from]].hash)
+	var key, piece, value []byte
+	for from := 0; from < len(sorted); {
+		bucket, _ := bucketOf(sorted[from].hash)
 		to := int(ends[bucket])
-		entries = entries[:0]
-		for _, i := range order[from:to] {
-			p := all[i]
-			_, mark := bucketOf(p.hash)
-			entries = append(entries, bucketEntry{mark, f.blocks[p.block].point.Height, p.tx})
-		}
-		value = appendBucket(value[:0], f.seg.first, entries)
+		piece = things(appendMarks(piece[:0], sorted[from:to]), sorted[from:to])
+		value = appendPiece(value[:0], f.seg.number, bucketGroupBits, piece)
 		key = bucketKey(key[:0], kind, f.l.lane, bucket, f.seg.number)
-		if err := t.add(key, value); err != nil {
+		if err := t.merge(key, value); err != nil {
 			return err
 		}
 		from = to
@@ -415,7 +400,7 @@ const (
 // entries writes the entries of every holder.
 func (f *folder) entries(ctx context.Context, t *tableWriter) (err error) {
 	room := &f.s.work
-	if room.log, room.recs, err = logEntries(room.log[:0], room.recs[:0], f.blocks, f.l.forms.all); err != nil {
+	if room.log, room.recs, err = logEntries(room.log[:0], room.recs[:0], f.blocks, f.l.forms.all, f.seg.common); err != nil {
 		return err
 	}
 	room.recs, room.spare = sortRecs(room.recs, room.spare)
@@ -490,8 +475,7 @@ func (p *pieceWriter) end() error {
 	if p.parts > 0 || len(p.value) >= shortBytes {
 		return p.part()
 	}
-	p.short = append(p.short[:0], byte(p.f.seg.number&(1<<groupBits-1)))
-	p.short = append(binary.AppendUvarint(p.short, uint64(len(p.value))), p.value...)
+	p.short = appendPiece(p.short[:0], p.f.seg.number, groupBits, p.value)
 	p.key = entriesKey(p.key[:0], p.f.l.lane, p.holder, p.f.seg.number)
 	return p.t.merge(p.key, p.short)
 }

@@ -40,14 +40,27 @@ type formTable struct {
 	nfts   map[nftKey]uint32
 	last   formKey // what was looked up last
 	lastID uint32
+	uses   []int  // uses[n-1] of form n since the store was opened
+	common uint32 // the form with the most uses
 }
 
 func newFormTable() formTable {
-	return formTable{plain: map[formKey]uint32{}, nfts: map[nftKey]uint32{}}
+	return formTable{common: 1, plain: map[formKey]uint32{}, nfts: map[nftKey]uint32{}}
 }
 
 // use is the form of a movement on chain c, which gets a number if it has none yet.
 func (t *formTable) use(c flow.Chain, kind flow.Kind, asset flow.Asset) (formUse, error) {
+	f, err := t.find(c, kind, asset)
+	if err == nil {
+		n := &t.uses[f.form-1]
+		if *n++; *n > t.uses[t.common-1] {
+			t.common = f.form
+		}
+	}
+	return f, err
+}
+
+func (t *formTable) find(c flow.Chain, kind flow.Kind, asset flow.Asset) (formUse, error) {
 	key := formKey{kind, asset}
 	if key == t.last && t.lastID != 0 {
 		return formUse{form: t.lastID}, nil
@@ -82,6 +95,7 @@ func (t *formTable) use(c flow.Chain, kind flow.Kind, asset flow.Asset) (formUse
 // add gives a form the next number.
 func (t *formTable) add(f form) uint32 {
 	t.all = append(t.all, f)
+	t.uses = append(t.uses, 0)
 	id := uint32(len(t.all))
 	if f.nft {
 		t.nfts[nftKey{f.kind, f.name}] = id
@@ -98,7 +112,10 @@ func (t *formTable) cut(n int) {
 		delete(t.nfts, nftKey{f.kind, f.name})
 		delete(t.plain, formKey{f.kind, f.asset})
 	}
-	t.all = t.all[:n:n]
+	t.all, t.uses = t.all[:n:n], t.uses[:n]
+	if t.common > uint32(n) {
+		t.common = 1
+	}
 	t.lastID = 0
 }
 

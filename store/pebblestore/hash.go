@@ -27,3 +27,18 @@ func (s *secret) hash(id flow.Hash) uint64 {
 func (s *secret) outpoint(o flow.Outpoint) uint64 {
 	return mix(s.hash(o.Tx)^s[0], uint64(o.Index)^s[3])
 }
+
+// key mixes an account key.
+func (s *secret) key(k string) uint64 {
+	h := s[0] ^ uint64(len(k))
+	for len(k) >= 8 {
+		w := uint64(k[0]) | uint64(k[1])<<8 | uint64(k[2])<<16 | uint64(k[3])<<24 | uint64(k[4])<<32 | uint64(k[5])<<40 | uint64(k[6])<<48 | uint64(k[7])<<56
+		h = mix(h^w, s[1]) ^ s[2]
+		k = k[8:]
+	}
+	w := uint64(0)
+	for i := range len(k) {
+		w |= uint64(k[i]) << (8 * i)
+	}
+	return mix(mix(h^w, s[3]), s[2])
+}

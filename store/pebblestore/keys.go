@@ -22,13 +22,13 @@ const (
 	keyBlock   = 'b' // 'b' lane height(8)                        -> header and notes
 	keyBody    = 't' // 't' lane height(8) index of first tx(4)   -> some 64 transactions without their ids
 	keyTxIDs   = 'i' // 'i' lane height(8) index of first tx(4)   -> their ids, 32 bytes each
-	keyAccount = 'k' // 'k' lane account key                      -> account id
+	keyAccount = 'k' // 'k' lane bucket(2) group(1-5)               -> accounts by hash of their key (joined)
 	keyNames   = 'd' // 'd' lane first id(4)                      -> account keys of ids first, first+1, …
-	keyEntries = 'a' // 'a' lane id(4) group(1-5)                  -> few entries of an account, by segment (merged)
+	keyEntries = 'a' // 'a' lane id(4) group(1-5)                  -> few entries of an account (joined)
 	//                  'a' lane id(4) group(1-5) segment(4) place(12) -> many entries of an account in one segment, from
 	//                                                                that place on
-	keyTxPlace = 'x' // 'x' lane bucket(2) segment(4)             -> places of transactions by hash of their id
-	keySpends  = 's' // 's' lane bucket(2) segment(4)             -> places of spenders by hash of the outpoint
+	keyTxPlace = 'x' // 'x' lane bucket(2) group(1-5)               -> transactions by hash of their id (joined)
+	keySpends  = 's' // 's' lane bucket(2) group(1-5)               -> spenders by hash of the outpoint (joined)
 )
 
 // laneKey begins every key of a lane.
@@ -113,9 +113,17 @@ func segmentOfKey(key []byte) (segment uint32, ok bool) {
 	return segment, segment>>groupBits == group
 }
 
+// bucketKey is the key of the pieces of a bucket in a group of segments.
 func bucketKey(dst []byte, kind byte, lane uint16, bucket uint16, segment uint32) []byte {
-	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(laneKey(dst, kind, lane), bucket), segment)
+	return appendShort(binary.BigEndian.AppendUint16(laneKey(dst, kind, lane), bucket), segment>>bucketGroupBits)
 }
+
+const (
+	// bucketGroupBits: the pieces of 64 segments may stand in one value of an index.
+	bucketGroupBits = 6
+	// bucketKeySize is where the group begins in the key of a bucket.
+	bucketKeySize = laneKeySize + 2
+)
 
 // laneBounds are the first key of a kind of a lane and the first key behind it.
 func laneBounds(kind byte, lane uint16) (lower, upper []byte) {

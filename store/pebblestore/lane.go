@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
 )
@@ -52,6 +50,7 @@ type lane struct {
 	young  *nameTable // accounts met lately: all of the head, some of the segments
 	old    *nameTable // accounts met before that, all of the segments; nil if none
 	whole  bool       // young and old hold all accounts of the lane
+	look   *looker    // reads the segments; nil until it is needed, and again when there is a new one
 
 	// Room that is used again for every block.
 	body   bodyWriter
@@ -112,7 +111,7 @@ func (l *lane) fits(b *flow.Block) (put bool, err error) {
 }
 
 // make packs b into a head block, and gives ids to its new accounts and forms. On an error nothing has changed.
-func (l *lane) make(db *pebble.DB, b *flow.Block) (_ *block, err error) {
+func (l *lane) make(s *Store, b *flow.Block) (_ *block, err error) {
 	head := &block{point: b.Point, parent: b.Parent, coverage: b.Coverage, firstID: l.nextID, firstForm: uint32(len(l.forms.all)) + 1}
 	if len(b.Notes) > 0 {
 		head.notes = slices.Clone(b.Notes)
@@ -122,11 +121,12 @@ func (l *lane) make(db *pebble.DB, b *flow.Block) (_ *block, err error) {
 			l.forget(head)
 		}
 	}()
-	if err := l.name(db, b, head); err != nil {
+	if err := l.name(s, b, head); err != nil {
 		return nil, err
 	}
 	w := &l.body
 	w.reset(b)
+	w.common = l.forms.common
 	at := 0
 	for i := range b.Txs {
 		tx := &b.Txs[i]
@@ -174,7 +174,7 @@ func (l *lane) room(n int) []byte {
 
 // name fills l.ids with the ids of all legs of b, in order, and gives ids to accounts that have none. The work goes in
 // steps over the whole block, because the steps wait for memory, and many waits at once take little longer than one.
-func (l *lane) name(db *pebble.DB, b *flow.Block, head *block) error {
+func (l *lane) name(s *Store, b *flow.Block, head *block) error {
 	l.keys, l.hashes = l.keys[:0], l.hashes[:0]
 	for i := range b.Txs {
 		tx := &b.Txs[i]
@@ -204,7 +204,7 @@ func (l *lane) name(db *pebble.DB, b *flow.Block, head *block) error {
 				continue
 			}
 		}
-		id, err := l.id(db, k, l.hashes[i], head)
+		id, err := l.id(s, k, l.hashes[i], head)
 		if err != nil {
 			return err
 		}
@@ -214,7 +214,7 @@ func (l *lane) name(db *pebble.DB, b *flow.Block, head *block) error {
 }
 
 // id is the id of a key that may be new.
-func (l *lane) id(db *pebble.DB, key string, hash uint64, head *block) (uint32, error) {
+func (l *lane) id(s *Store, key string, hash uint64, head *block) (uint32, error) {
 	if key == "" {
 		return 0, nil
 	}
@@ -226,8 +226,11 @@ func (l *lane) id(db *pebble.DB, key string, hash uint64, head *block) (uint32, 
 		id = l.old.id(key, hash)
 	}
 	if id == 0 && !l.whole {
+		if l.look == nil {
+			l.look = &looker{v: l.view(), r: &tableReader{db: s.db, lane: l.lane}, secret: s.secret}
+		}
 		var err error
-		if id, err = frozenID(db, l.lane, key); err != nil {
+		if id, err = l.look.frozenID(key); err != nil {
 			return 0, err
 		}
 	}
@@ -300,4 +303,14 @@ func (l *lane) age() {
 			l.young.put(k, nameHash(k), b.firstID+uint32(i))
 		}
 	}
+}
+
+// unlook lets go of the tables that the lane has read.
+func (l *lane) unlook() error {
+	if l.look == nil {
+		return nil
+	}
+	r := l.look.r
+	l.look = nil
+	return r.close()
 }

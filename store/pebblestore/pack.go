@@ -89,9 +89,12 @@ func (c *cursor) count(size int) int {
 }
 
 func (c *cursor) int() int64 {
-	v := c.uint()
-	return int64(v>>1) ^ -int64(v&1)
+	return unzigzag(c.uint())
 }
+
+// zigzag makes small differences of either sign small numbers.
+func zigzag(v int64) uint64   { return uint64(v<<1) ^ uint64(v>>63) }
+func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
 
 func (c *cursor) hash() (h flow.Hash) {
 	copy(h[:], c.bytes(len(h)))
@@ -101,7 +104,7 @@ func (c *cursor) hash() (h flow.Hash) {
 func (c *cursor) text() string { return string(c.bytes(c.count(1))) }
 
 func appendInt(dst []byte, v int64) []byte {
-	return binary.AppendUvarint(dst, uint64(v<<1)^uint64(v>>63))
+	return binary.AppendUvarint(dst, zigzag(v))
 }
 
 func appendText(dst []byte, s string) []byte {

@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -160,7 +159,6 @@ func (s *Store) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 		l := &o.Levels[i]
 		l.BlockSize = 8 << 10
 		l.IndexBlockSize = 256 << 10
-		l.FilterPolicy = bloom.FilterPolicy(10)
 		l.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	}
 	for i := range o.TargetFileSizes {
@@ -361,5 +359,8 @@ func (s *Store) Close() error {
 		err = s.syncLocked(context.Background())
 	}
 	s.work = foldRoom{}
+	for _, l := range s.lanes {
+		err = errors.Join(err, l.unlook())
+	}
 	return errors.Join(err, s.release())
 }

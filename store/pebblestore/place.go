@@ -2,46 +2,87 @@ package pebblestore
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
 )
 
-// places are the places in the segments that an index has for a hash, newest first. Some may belong to another
-// transaction.
-func (l *looker) places(kind byte, hash uint64) ([]flow.Pos, error) {
+// pieces calls f for every piece of a bucket, older segments first.
+func (l *looker) pieces(kind byte, bucket uint16, f func(segment uint32, piece []byte) error) error {
 	if len(l.v.segments) == 0 {
-		return nil, nil
+		return nil
 	}
 	it, err := l.r.iter(kind)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	bucket, mark := bucketOf(hash)
 	l.r.key = bucketKey(l.r.key[:0], kind, l.v.lane, bucket, 0)
-	prefix := l.r.key[:laneKeySize+2]
-	var at []flow.Pos
-	for ok := it.SeekGE(l.r.key); ok && string(it.Key()[:len(prefix)]) == string(prefix); ok = it.Next() {
-		n := lastNumber(it.Key())
+	prefix := l.r.key[:bucketKeySize]
+	for ok := it.SeekGE(l.r.key); ok && string(it.Key()[:bucketKeySize]) == string(prefix); ok = it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
-			return nil, err
+			return err
 		}
-		if n == 0 || uint64(n) > uint64(len(l.v.segments)) {
-			return nil, fmt.Errorf("%s: index of segment %d, which does not exist: %w", l.v.chain, n, errDamaged)
+		group, rest, good := readShort(it.Key()[bucketKeySize:])
+		r := cursor{b: value, bad: !good || len(rest) > 0}
+		for r.at < len(value) && !r.bad {
+			n, piece := r.piece(group, bucketGroupBits)
+			if n == 0 || uint64(n) > uint64(len(l.v.segments)) {
+				r.bad = true
+			}
+			if !r.bad {
+				if err := f(n, piece); err != nil {
+					return fmt.Errorf("%s: key %x: segment %d: %w", l.v.chain, it.Key(), n, err)
+				}
+			}
 		}
-		if at, err = readBucket(at, value, l.v.segments[n-1].first, mark); err != nil {
-			return nil, fmt.Errorf("%s: index of segment %d: %w", l.v.chain, n, err)
+		if err := r.check(); err != nil {
+			return fmt.Errorf("%s: key %x: %w", l.v.chain, it.Key(), err)
 		}
 	}
+	return it.Error()
+}
+
+// places are the places in the segments that an index has for a hash, newest first. Some may belong to another
+// transaction.
+func (l *looker) places(kind byte, hash uint64) (at []flow.Pos, err error) {
+	bucket, mark := bucketOf(hash)
+	err = l.pieces(kind, bucket, func(n uint32, piece []byte) (err error) {
+		at, err = readTxPiece(at, piece, l.v.segments[n-1].first, mark)
+		return err
+	})
 	slices.Reverse(at)
-	return at, it.Error()
+	return at, err
+}
+
+// frozenID is the id that the segments have for an account key, 0 for none.
+func (l *looker) frozenID(key string) (uint32, error) {
+	bucket, mark := bucketOf(l.secret.key(key))
+	l.ids = l.ids[:0]
+	err := l.pieces(keyAccount, bucket, func(n uint32, piece []byte) (err error) {
+		before := uint32(0)
+		if n > 1 {
+			before = l.v.segments[n-2].nextID - 1
+		}
+		l.ids, err = readIDPiece(l.ids, piece, before, mark)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range l.ids {
+		name, err := l.name(id)
+		if err != nil {
+			return 0, err
+		}
+		if string(name) == key {
+			return id, nil
+		}
+	}
+	return 0, nil
 }
 
 // findID is the transaction with an id, and its place. Errors: store.ErrNotFound.
@@ -236,31 +277,13 @@ func (s *snapshot) spend(l *looker, o flow.Outpoint) (at flow.Pos, ok bool, err 
 	return at, false, nil
 }
 
-// frozenID is the id that the segments have for an account key, 0 for none.
-func frozenID(db pebble.Reader, lane uint16, key string) (uint32, error) {
-	value, closer, err := db.Get(append(laneKey(make([]byte, 0, laneKeySize+len(key)), keyAccount, lane), key...))
-	if errors.Is(err, pebble.ErrNotFound) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, err
-	}
-	id, n := binary.Uvarint(value)
-	if err := closer.Close(); err != nil {
-		return 0, err
-	}
-	if n <= 0 || id == 0 || id > 1<<32-1 {
-		return 0, fmt.Errorf("id of account %x: %w", key, errDamaged)
-	}
-	return uint32(id), nil
-}
-
 func (s *snapshot) IDs(ctx context.Context, c flow.Chain, accounts []flow.Account) ([]store.ID, error) {
 	ids := make([]store.ID, len(accounts))
 	v := s.views[c]
 	if v == nil {
 		return ids, nil
 	}
+	var frozen []int // to be looked up in the segments
 	for i, a := range accounts {
 		if a.IsZero() || a.Chain() != c {
 			continue
@@ -271,17 +294,29 @@ func (s *snapshot) IDs(ctx context.Context, c flow.Chain, accounts []flow.Accoun
 				break
 			}
 		}
-		if ids[i] != 0 || v.frozenIDs() == 1 {
-			continue
+		if ids[i] == 0 && v.frozenIDs() > 1 {
+			frozen = append(frozen, i)
 		}
-		id, err := frozenID(s.db, v.lane, a.Key())
-		if err == nil {
-			err = ctx.Err()
+	}
+	if len(frozen) == 0 {
+		return ids, ctx.Err()
+	}
+	err := s.look(v, func(l *looker) error {
+		for _, k := range byHash(len(frozen), func(k int) uint64 { return s.secret.key(accounts[frozen[k]].Key()) }) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			i := frozen[k]
+			id, err := l.frozenID(accounts[i].Key())
+			if err != nil {
+				return fmt.Errorf("id of %s: %w", accounts[i], err)
+			}
+			ids[i] = store.ID(id)
 		}
-		if err != nil {
-			return nil, err
-		}
-		ids[i] = store.ID(id)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return ids, nil
 }

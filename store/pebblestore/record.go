@@ -121,10 +121,11 @@ type segment struct {
 	moves       uint64
 	nextID      uint32 // the first account id that it does not know
 	nextForm    uint32 // the first form that it does not know
+	common      uint32 // the form of entries that name none
 }
 
 func appendSegment(dst []byte, s segment) []byte {
-	for _, v := range [...]uint64{s.first, s.last - s.first, s.blocks, s.txs, s.moves, uint64(s.nextID), uint64(s.nextForm)} {
+	for _, v := range [...]uint64{s.first, s.last - s.first, s.blocks, s.txs, s.moves, uint64(s.nextID), uint64(s.nextForm), uint64(s.common)} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return dst
@@ -135,7 +136,7 @@ func readSegment(v []byte, number uint32) (segment, error) {
 	s := segment{number: number, first: r.uint()}
 	s.last = s.first + r.uint()
 	s.blocks, s.txs, s.moves = r.uint(), r.uint(), r.uint()
-	s.nextID, s.nextForm = r.uint32(), r.uint32()
+	s.nextID, s.nextForm, s.common = r.uint32(), r.uint32(), r.uint32()
 	if s.last < s.first {
 		r.bad = true
 	}
@@ -145,36 +146,42 @@ func readSegment(v []byte, number uint32) (segment, error) {
 	return s, nil
 }
 
-// A bucket is the places of the transactions of one segment whose hashes begin with the same 16 bits: how many, the next
-// 16 bits of every hash, then every place as the difference of its height to that of the one before (the first: to the
-// first height of the segment) and the index of the transaction. Places rise.
-type bucketEntry struct {
-	mark   uint16
-	height uint64
-	tx     uint32
-}
+// An index is split by the first 16 bits of hashes into buckets, and a bucket into pieces, one for each segment. A piece is
+// a list of marks, the next 16 bits of each hash, and then the things that the hashes stand for, in rising order:
+// transactions as the difference of the height to that of the one before (the first: to the first height of the segment)
+// and the index; accounts as the difference of the id to that of the one before (the first: to the last id before the
+// segment).
 
 // bucketOf are the bucket of a hash and its mark in there.
 func bucketOf(hash uint64) (bucket, mark uint16) { return uint16(hash >> 48), uint16(hash >> 32) }
 
-func appendBucket(dst []byte, base uint64, entries []bucketEntry) []byte {
-	dst = binary.AppendUvarint(dst, uint64(len(entries)))
-	for _, e := range entries {
-		dst = binary.LittleEndian.AppendUint16(dst, e.mark)
-	}
-	for _, e := range entries {
-		dst = binary.AppendUvarint(dst, e.height-base)
-		dst = binary.AppendUvarint(dst, uint64(e.tx))
-		base = e.height
+// A hashed is something that can be found by a hash.
+type hashed struct {
+	hash uint64
+	a    uint32 // a transaction: the place of its block in the segment; an account: its id
+	b    uint32 // a transaction: its index
+}
+
+// appendMarks begins a piece.
+func appendMarks(dst []byte, all []hashed) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(all)))
+	for _, h := range all {
+		_, mark := bucketOf(h.hash)
+		dst = binary.LittleEndian.AppendUint16(dst, mark)
 	}
 	return dst
 }
 
-// readBucket appends the places with that mark to dst, in chain order.
-func readBucket(dst []flow.Pos, v []byte, base uint64, mark uint16) ([]flow.Pos, error) {
+// marks reads the marks of a piece in which each thing takes at least size bytes.
+func (c *cursor) marks(size int) (n int, marks []byte) {
+	n = c.count(2 + size)
+	return n, c.bytes(2 * n)
+}
+
+// readTxPiece appends the places with that mark to dst, in chain order. base is the first height of the segment.
+func readTxPiece(dst []flow.Pos, v []byte, base uint64, mark uint16) ([]flow.Pos, error) {
 	r := &cursor{b: v}
-	n := r.count(4)
-	marks := r.bytes(2 * n)
+	n, marks := r.marks(2)
 	height := base
 	for i := range n {
 		height += r.uint()
@@ -184,4 +191,31 @@ func readBucket(dst []flow.Pos, v []byte, base uint64, mark uint16) ([]flow.Pos,
 		}
 	}
 	return dst, r.checkEnd()
+}
+
+// readIDPiece appends the ids with that mark to dst. base is the last id before the segment.
+func readIDPiece(dst []uint32, v []byte, base uint32, mark uint16) ([]uint32, error) {
+	r := &cursor{b: v}
+	n, marks := r.marks(1)
+	id := base
+	for i := range n {
+		id += r.uint32()
+		if !r.bad && binary.LittleEndian.Uint16(marks[2*i:]) == mark {
+			dst = append(dst, id)
+		}
+	}
+	return dst, r.checkEnd()
+}
+
+// A value under a joined key is a row of pieces of different segments: the low bits of the segment's number, the length,
+// the piece.
+func appendPiece(dst []byte, segment uint32, groupBits int, piece []byte) []byte {
+	dst = append(dst, byte(segment&(1<<groupBits-1)))
+	return append(binary.AppendUvarint(dst, uint64(len(piece))), piece...)
+}
+
+// piece reads the next piece; group is the segment's number without the low bits.
+func (c *cursor) piece(group uint32, groupBits int) (segment uint32, piece []byte) {
+	segment = group<<groupBits | uint32(c.byte()&(1<<groupBits-1))
+	return segment, c.bytes(c.count(1))
 }

@@ -54,8 +54,9 @@ type rec struct {
 const maxLog = 1<<32 - 1
 
 // logEntries appends the entries of blocks to a log, in chain order, and their places to recs.
-func logEntries(log []byte, recs []rec, blocks []*block, forms []form) ([]byte, []rec, error) {
+func logEntries(log []byte, recs []rec, blocks []*block, forms []form, common uint32) ([]byte, []rec, error) {
 	var m rawMove
+	t := &tailWriter{common: common}
 	for i, b := range blocks {
 		for k, c := range b.chunks {
 			body, _ := b.chunk(k)
@@ -65,7 +66,7 @@ func logEntries(log []byte, recs []rec, blocks []*block, forms []form) ([]byte, 
 					if !r.nextMove(place, &m) {
 						break
 					}
-					many := m.isMany()
+					t.tx, t.place, t.many = r.tx, place, m.isMany()
 					var giver, taker uint32
 					if len(m.in) == 1 {
 						giver = m.in[0].account
@@ -79,13 +80,13 @@ func logEntries(log []byte, recs []rec, blocks []*block, forms []form) ([]byte, 
 					for n := range m.in {
 						if l := &m.in[n]; l.account != 0 {
 							recs = append(recs, rec{l.account, uint32(len(log))})
-							log = appendItem(log, uint32(i), r.tx, &m, place, true, uint32(n), l, many, taker)
+							log = appendItem(log, uint32(i), t, &m, true, uint32(n), l, taker)
 						}
 					}
 					for n := range m.out {
 						if l := &m.out[n]; l.account != 0 {
 							recs = append(recs, rec{l.account, uint32(len(log))})
-							log = appendItem(log, uint32(i), r.tx, &m, place, false, uint32(n), l, many, giver)
+							log = appendItem(log, uint32(i), t, &m, false, uint32(n), l, giver)
 						}
 					}
 				}
@@ -166,6 +167,9 @@ func newRun(blocks []*block, forms []form, secret *secret) *run {
 	return r
 }
 
+// runCommon is the form that costs nothing in the log of a run.
+const runCommon = 1
+
 // A holderIndex finds the items of a holder in a log.
 type holderIndex struct {
 	log   []byte
@@ -175,7 +179,7 @@ type holderIndex struct {
 }
 
 func (r *run) indexHolders() (*holderIndex, error) {
-	log, recs, err := logEntries(nil, nil, r.blocks, r.forms)
+	log, recs, err := logEntries(nil, nil, r.blocks, r.forms, runCommon)
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (s *snapshot) Close() error {
 
 // A tableReader reads the sorted tables of one lane, with one iterator for each kind of keys. One goroutine uses it.
 type tableReader struct {
-	db    *pebble.Snapshot
+	db    pebble.Reader
 	lane  uint16
 	iters ['z' - 'a' + 1]*pebble.Iterator // by kind
 	key   []byte

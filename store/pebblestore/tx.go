@@ -15,10 +15,12 @@ import (
 type looker struct {
 	v        *view
 	r        *tableReader
+	secret   *secret
 	point    flow.Point // of the block that was asked for last
 	wanted   []uint32   // account ids to be resolved
 	accounts map[uint32]flow.Account
 	m        rawMove
+	ids      []uint32
 }
 
 // look runs f with a looker for a chain that has blocks.
@@ -27,7 +29,7 @@ func (s *snapshot) look(v *view, f func(l *looker) error) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(&looker{v: v, r: r}), s.give(r))
+	return errors.Join(f(&looker{v: v, r: r, secret: s.secret}), s.give(r))
 }
 
 // chunkAt is the chunk that would hold a transaction: its body, its ids, and the index of its first transaction. They are
@@ -136,34 +138,42 @@ func (l *looker) resolve() error {
 
 // account is the account with an id. Errors: store.ErrNotFound.
 func (l *looker) account(id uint32) (flow.Account, error) {
-	missing := fmt.Errorf
 	switch {
 	case id == 0:
 		return flow.Account{}, nil
 	case id >= l.v.nextID:
-		return flow.Account{}, missing("%s account with id %d: %w", l.v.chain, id, store.ErrNotFound)
+		return flow.Account{}, fmt.Errorf("%s account with id %d: %w", l.v.chain, id, store.ErrNotFound)
 	case id >= l.v.frozenIDs():
 		i := sort.Search(len(l.v.blocks), func(i int) bool { return l.v.blocks[i].firstID > id }) - 1
 		b := l.v.blocks[i]
 		return flow.AccountFromKey(l.v.chain, b.names[id-b.firstID])
 	}
-	it, err := l.r.iter(keyNames)
+	key, err := l.name(id)
 	if err != nil {
 		return flow.Account{}, err
+	}
+	return flow.AccountFromKey(l.v.chain, string(key))
+}
+
+// name is the key of an account of the segments. It is valid until the next call.
+func (l *looker) name(id uint32) ([]byte, error) {
+	it, err := l.r.iter(keyNames)
+	if err != nil {
+		return nil, err
 	}
 	l.r.key = append(numberKey(l.r.key[:0], keyNames, l.v.lane, id), 0)
 	if !it.SeekLT(l.r.key) {
-		return flow.Account{}, errors.Join(it.Error(), missing("%s account with id %d: %w", l.v.chain, id, errDamaged))
+		return nil, errors.Join(it.Error(), fmt.Errorf("%s account with id %d: %w", l.v.chain, id, errDamaged))
 	}
 	value, err := it.ValueAndErr()
 	if err != nil {
-		return flow.Account{}, err
+		return nil, err
 	}
 	key, err := nameIn(value, id-lastNumber(it.Key()))
 	if err != nil {
-		return flow.Account{}, missing("%s account with id %d: %w", l.v.chain, id, err)
+		return nil, fmt.Errorf("%s account with id %d: %w", l.v.chain, id, err)
 	}
-	return flow.AccountFromKey(l.v.chain, string(key))
+	return key, nil
 }
 
 // nameIn is the n-th key of a list of account keys.
