@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 
 	"github.com/spoor-dev/spoor/flow"
 )
@@ -136,10 +137,9 @@ func (e *encoder) source(sources []plainSource) {
 	}
 }
 
-func (e *encoder) edges(edges []Edge) {
-	e.uint(uint64(len(edges)))
-	for i := range edges {
-		d := &edges[i]
+func (e *encoder) edges(n int, edges iter.Seq[*Edge]) {
+	e.uint(uint64(n))
+	for d := range edges {
 		e.hash(d.Tx)
 		e.pos(d.At)
 		e.time(d.Time)
@@ -303,16 +303,14 @@ func (d *decoder) coin() (o flow.Outpoint) {
 
 func (d *decoder) holder() Holder { return Holder{d.account(), d.asset(), d.coin()} }
 
-func (d *decoder) edges() []Edge {
-	edges := make([]Edge, 0, d.count(40))
-	for n := cap(edges); n > 0 && d.err == nil; n-- {
-		edges = append(edges, Edge{
+func (d *decoder) edges(edges *edgeList) {
+	for n := d.count(40); n > 0 && d.err == nil; n-- {
+		edges.push(&Edge{
 			Tx: d.hash(), At: d.pos(), Time: d.time(), Index: uint32(d.small("index", 1<<32-1)),
 			From: d.account(), FromCoin: d.coin(), To: d.account(), ToCoin: d.coin(), Asset: d.asset(),
 			Amount: d.amount(), Units: d.amount(), Claim: d.amount(), Line: d.int(), Sink: Sink(d.text()),
 		})
 	}
-	return edges
 }
 
 func (d *decoder) assumptions() []Assumption {

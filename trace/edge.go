@@ -90,15 +90,69 @@ func (l *Ledger) edge(e *event, t *leg, s Segment, sink Sink, route *router) {
 		if e.back {
 			edge.From, edge.FromCoin, edge.To, edge.ToCoin = t.account, t.coin, g.account, g.coin
 		}
-		if n := len(l.edges) - 1; n >= 0 && l.edges[n].follows(&edge) {
-			old := l.edges[n]
-			l.note(func() { l.edges[n] = old })
-			l.edges[n].Units = addCapped(old.Units, edge.Units)
-			l.edges[n].Claim, _ = old.Claim.Add(edge.Claim)
-			continue
+		l.addEdge(&edge)
+	}
+}
+
+// addEdge appends an edge, or adds it to the last one if the two differ in their claims alone.
+func (l *Ledger) addEdge(edge *Edge) {
+	if last := l.edges.last(); last != nil && last.follows(edge) {
+		if l.log != nil {
+			units, claim := last.Units, last.Claim
+			l.log.add(func() { last.Units, last.Claim = units, claim })
 		}
-		l.edges = append(l.edges, edge)
-		l.note(func() { l.edges = l.edges[:len(l.edges)-1] })
+		last.Units = addCapped(last.Units, edge.Units)
+		last.Claim, _ = last.Claim.Add(edge.Claim) // at most what was stolen
+		return
+	}
+	l.edges.push(edge)
+	if l.log != nil {
+		l.log.add(l.edges.pop)
+	}
+}
+
+// edgeList is a list that grows without copying what it holds.
+type edgeList struct {
+	chunks [][]Edge
+	n      int
+}
+
+func (e *edgeList) last() *Edge {
+	if e.n == 0 {
+		return nil
+	}
+	c := e.chunks[len(e.chunks)-1]
+	return &c[len(c)-1]
+}
+
+func (e *edgeList) push(edge *Edge) {
+	last := len(e.chunks) - 1
+	if last < 0 || len(e.chunks[last]) == cap(e.chunks[last]) {
+		e.chunks = append(e.chunks, make([]Edge, 0, min(max(16, e.n), 1024)))
+		last++
+	}
+	e.chunks[last] = append(e.chunks[last], *edge)
+	e.n++
+}
+
+func (e *edgeList) pop() {
+	last := len(e.chunks) - 1
+	e.n--
+	if c := e.chunks[last]; len(c) == 1 {
+		e.chunks = e.chunks[:last]
+	} else {
+		e.chunks[last] = c[:len(c)-1]
+	}
+}
+
+// all yields the edges in the order in which they were pushed.
+func (e *edgeList) all(yield func(*Edge) bool) {
+	for _, c := range e.chunks {
+		for i := range c {
+			if !yield(&c[i]) {
+				return
+			}
+		}
 	}
 }
 

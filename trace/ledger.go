@@ -29,7 +29,7 @@ type Ledger struct {
 	outflows map[flow.Account][]plainSource
 	lines    []line
 	sinks    map[sinkKey]*sunk
-	edges    []Edge
+	edges    edgeList
 	assumed  []Assumption
 
 	begun    int // how many sources have begun
@@ -367,8 +367,10 @@ func (l *Ledger) line(a flow.Asset) int {
 func (l *Ledger) steal(a flow.Asset, v flow.Amount) Segment {
 	n := l.line(a)
 	p := &l.lines[n-1].stolen
-	old := *p
-	l.note(func() { l.lines[n-1].stolen = old })
+	if l.log != nil {
+		old := *p
+		l.log.add(func() { l.lines[n-1].stolen = old })
+	}
 	room, _ := most.Sub(*p)
 	if l.policy == Poison {
 		*p = addCapped(*p, v)
@@ -411,24 +413,30 @@ func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
 	} else {
 		l.followed++
 	}
-	frozen := r.frozen
-	key := accountKey{h.Account, h.Asset}
 	if h.Outpoint.IsZero() {
-		l.accounts[key] = r
+		l.accounts[accountKey{h.Account, h.Asset}] = r
 	} else {
 		l.coins[h.Outpoint] = r
 	}
-	l.note(func() {
+	if l.log != nil {
+		l.log.add(l.forget(r))
+	}
+	return r
+}
+
+// forget is the way back from a new record.
+func (l *Ledger) forget(r *record) func() {
+	h, followed := r.holder, !r.frozen
+	return func() {
 		if h.Outpoint.IsZero() {
-			delete(l.accounts, key)
+			delete(l.accounts, accountKey{h.Account, h.Asset})
 		} else {
 			delete(l.coins, h.Outpoint)
 		}
-		if !frozen {
+		if followed {
 			l.followed--
 		}
-	})
-	return r
+	}
 }
 
 func (l *Ledger) find(h Holder) *record {
@@ -452,7 +460,9 @@ func (l *Ledger) relive(r *record, was bool, from flow.Pos) {
 		}
 		a := r.holder.Account
 		l.count(a, step)
-		l.note(func() { l.count(a, -step) })
+		if l.log != nil {
+			l.log.add(func() { l.count(a, -step) })
+		}
 	}
 	if is {
 		l.fresh = append(l.fresh, fresh{r.holder.Account, r, from})
@@ -473,12 +483,18 @@ func (l *Ledger) Check() error {
 		return nil
 	}
 	sums := make([]flow.Sum, len(l.lines))
-	for _, r := range l.records() {
+	add := func(r *record) {
 		for i := range r.state.Len() {
 			if g := r.state.At(i); g.Line != 0 {
 				sums[g.Line-1] = sums[g.Line-1].Plus(g.Claim)
 			}
 		}
+	}
+	for _, r := range l.accounts {
+		add(r)
+	}
+	for _, r := range l.coins {
+		add(r)
 	}
 	for k, s := range l.sinks {
 		sums[k.line-1] = sums[k.line-1].Plus(s.claim)

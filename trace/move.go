@@ -131,14 +131,15 @@ func (l *Ledger) move(e *event) error {
 
 // spend counts a transaction against the budget; it reports false when there is none left.
 func (l *Ledger) spend(e *event) bool {
-	spent, txs, started, last := l.spent, l.txs, l.started, l.last
-	same := started && last.Height == e.at.Height && last.Tx == e.at.Tx
-	if !same && txs >= l.options.Budget.Transactions {
-		l.note(func() { l.spent = spent })
+	if l.log != nil {
+		spent, txs, started, last := l.spent, l.txs, l.started, l.last
+		l.log.add(func() { l.spent, l.txs, l.started, l.last = spent, txs, started, last })
+	}
+	same := l.started && l.last.Height == e.at.Height && l.last.Tx == e.at.Tx
+	if !same && l.txs >= l.options.Budget.Transactions {
 		l.spent = true
 		return false
 	}
-	l.note(func() { l.txs, l.started, l.last = txs, started, last })
 	if !same {
 		l.txs++
 	}
@@ -494,8 +495,9 @@ func (l *Ledger) sink(e *event, sink Sink, a flow.Account, s Segment, reason str
 		p = &sunk{reason: reason, first: e.at, time: e.tx.Point.Time}
 		l.sinks[k] = p
 		l.note(func() { delete(l.sinks, k) })
-	} else if old := *p; l.log != nil {
-		l.note(func() { *p = old })
+	} else if l.log != nil {
+		old := *p
+		l.log.add(func() { *p = old })
 	}
 	p.units = addCapped(p.units, s.Units)
 	p.claim, _ = p.claim.Add(s.Claim) // at most what was stolen

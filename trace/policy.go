@@ -272,8 +272,9 @@ func (p pool) Fill(given []Segment, takers []flow.Amount, put func(int, Segment)
 	}
 }
 
-// rooms says how much stolen money each taker gets. Each takes its part, by the rule, of what the takers before it left:
-// so every part is within one unit of the exact share, they sum to all, and none shrinks when more is stolen.
+// rooms says how much stolen money each taker gets. Each takes its part, by the rule, of what the takers before it left.
+// So the parts sum to all, no part is below the exact share rounded down, and no part shrinks when more is stolen, which
+// rounding by the largest remainder cannot promise.
 func (p pool) rooms(stolen flow.Amount, takers []flow.Amount) []flow.Amount {
 	var sum flow.Sum
 	for _, t := range takers {

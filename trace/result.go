@@ -122,9 +122,10 @@ func result(ledgers []*Ledger) (Result, error) {
 		}
 		cuts := r.addHolders(l, offset)
 		r.addSinks(l, offset)
-		for _, e := range l.edges {
-			e.Line += offset
-			r.Edges = append(r.Edges, e)
+		r.Edges = slices.Grow(r.Edges, l.edges.n)
+		for e := range l.edges.all {
+			r.Edges = append(r.Edges, *e)
+			r.Edges[len(r.Edges)-1].Line += offset
 		}
 		r.Assumed = append(r.Assumed, l.assumed...)
 		r.Followed += l.followed
@@ -132,14 +133,15 @@ func result(ledgers []*Ledger) (Result, error) {
 		r.Continue = append(r.Continue, cuts...)
 	}
 	r.Partial = len(r.Continue) > 0
+	// Both lists are in the order of their names already.
 	slices.SortStableFunc(r.Holders, func(a, b Share) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), b.Claim.Compare(a.Claim), b.Received.Compare(a.Received), a.Holder.Compare(b.Holder))
+		return cmp.Or(cmp.Compare(a.Line, b.Line), b.Claim.Compare(a.Claim), b.Received.Compare(a.Received))
 	})
 	slices.SortStableFunc(r.Sinks, func(a, b Sunk) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), b.Claim.Compare(a.Claim), b.Units.Compare(a.Units),
-			cmp.Compare(a.Sink, b.Sink), a.Account.Compare(b.Account), a.Asset.Compare(b.Asset))
+		return cmp.Or(cmp.Compare(a.Line, b.Line), b.Claim.Compare(a.Claim), b.Units.Compare(a.Units))
 	})
 	e := newEncoder()
+	e.b = make([]byte, 0, 1<<10+160*(len(r.Edges)+len(r.Holders)))
 	e.result(&r)
 	r.Hash = sha256.Sum256(e.b)
 	return r, nil
@@ -148,7 +150,9 @@ func result(ledgers []*Ledger) (Result, error) {
 // addHolders adds the shares of a ledger and says what its budget cut off.
 func (r *Result) addHolders(l *Ledger, offset int) (cuts []string) {
 	frozen, far, still, later := 0, 0, 0, 0
-	for _, rec := range l.records() {
+	records := l.records()
+	r.Holders = slices.Grow(r.Holders, len(records))
+	for _, rec := range records {
 		end := PassedOn
 		switch {
 		case !rec.state.IsTainted():
@@ -243,8 +247,7 @@ func (r *Result) addSinks(l *Ledger, offset int) {
 		line.Sinks[i].Accounts++
 		r.Sinks = append(r.Sinks, sunk)
 	}
-	for i := range l.edges {
-		e := &l.edges[i]
+	for e := range l.edges.all {
 		if e.Sink == "" {
 			continue
 		}
@@ -309,7 +312,13 @@ func (e *encoder) result(r *Result) {
 		e.time(s.Time)
 		e.time(s.Until)
 	}
-	e.edges(r.Edges)
+	e.edges(len(r.Edges), func(yield func(*Edge) bool) {
+		for i := range r.Edges {
+			if !yield(&r.Edges[i]) {
+				return
+			}
+		}
+	})
 	e.assumptions(r.Assumed)
 	e.int(r.Followed)
 	e.int(r.Transactions)

@@ -28,7 +28,7 @@ func (l *Ledger) Snapshot() []byte {
 		e.record(r)
 	}
 	e.sinks(l.sinks)
-	e.edges(l.edges)
+	e.edges(l.edges.n, l.edges.all)
 	e.assumptions(l.assumed)
 	return e.b
 }
@@ -107,9 +107,10 @@ func (l *Ledger) restore(b []byte) error {
 		l.restoreRecord(d)
 	}
 	l.restoreSinks(d)
-	l.edges, l.assumed = d.edges(), d.assumptions()
-	for i := range l.edges {
-		d.line(l.edges[i].Line, len(l.lines), 1)
+	d.edges(&l.edges)
+	l.assumed = d.assumptions()
+	for e := range l.edges.all {
+		d.line(e.Line, len(l.lines), 1)
 	}
 	if d.err == nil && d.at != len(b) {
 		d.fail("%d bytes too many", len(b)-d.at)
