@@ -1,6 +1,9 @@
 package flow
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // A Kind says how a movement came about.
 type Kind uint8
@@ -27,8 +30,28 @@ func (k Kind) String() string {
 	return fmt.Sprintf("kind%d", uint8(k))
 }
 
+// ParseKind reads the word of a kind.
+func ParseKind(s string) (Kind, error) {
+	for k, name := range kindNames {
+		if name == s && s != "" {
+			return Kind(k), nil
+		}
+	}
+	return 0, fmt.Errorf("kind %.40q: not one of%s", s, strings.Join(kindNames[:], " "))
+}
+
 // MarshalText writes the word.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (k *Kind) UnmarshalText(b []byte) error {
+	v, err := ParseKind(string(b))
+	if err != nil {
+		return err
+	}
+	*k = v
+	return nil
+}
 
 // A Leg is one side of a movement: who gives or takes, and how much. It is a fact: once its block is final it never
 // changes, and no judgement is ever written into it.
@@ -150,6 +173,17 @@ func (k NoteKind) String() string {
 
 // MarshalText writes the word.
 func (k NoteKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (k *NoteKind) UnmarshalText(b []byte) error {
+	for v, name := range noteNames {
+		if name == string(b) && v > 0 {
+			*k = NoteKind(v)
+			return nil
+		}
+	}
+	return fmt.Errorf("kind of note %.40q: not one of%s", b, strings.Join(noteNames[:], " "))
+}
 
 // A Note is what ingest has to say about a block besides its transactions: nothing is dropped silently.
 type Note struct {

@@ -133,7 +133,7 @@ func TestRefusedTransfers(t *testing.T) {
 		{with(7, "115792089237316195423570985008687907853269984665640564039457584007913129639936"), "2^256-1"},
 		{with(8, "701"), "other rows of the block say 700"},
 		{with(8, "yesterday"), "timestamp"},
-		{with(9, "gift"), "not one of transfer"},
+		{with(9, "gift"), "not one of transfer internal"},
 		{with(10, "0x7"), "block_hash"},
 		{with(11, hash7), "parent_hash"},
 		{`"unclosed`, "quoted field"},

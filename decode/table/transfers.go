@@ -122,7 +122,7 @@ func (c transferCols) movement(b *builder, f []string, index uint32) (flow.Movem
 	}
 	kind := defaultKind(asset)
 	if c.kind >= 0 && f[c.kind] != "" {
-		if kind, err = parseKind(f[c.kind]); err != nil {
+		if kind, err = flow.ParseKind(f[c.kind]); err != nil {
 			return flow.Movement{}, err
 		}
 	}
@@ -214,15 +214,6 @@ func defaultKind(a flow.Asset) flow.Kind {
 		return flow.TokenMove
 	}
 	return flow.Transfer
-}
-
-func parseKind(s string) (flow.Kind, error) {
-	for k := flow.Transfer; k <= flow.Unwrap; k++ {
-		if k.String() == s {
-			return k, nil
-		}
-	}
-	return 0, fmt.Errorf("kind %.40q: not one of transfer, internal, token, nft, fee, reward, wrap, unwrap", s)
 }
 
 // parseAmount reads decimal digits and nothing else.
