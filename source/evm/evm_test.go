@@ -311,3 +311,30 @@ func FuzzSteps(f *testing.F) {
 		}
 	})
 }
+
+func FuzzParts(f *testing.F) {
+	f.Add([]byte(answer(block(7, 70, 60, 1)) + answer("["+receipt(7, 70, 1)+"]")))
+	f.Add([]byte(`{"block_number":7,"traces":[` + trace(7, 70, 1, "") + `],"receipts":[]}`))
+	f.Add([]byte(`[{"a\"_b":1,"block_number":"0x7","transaction_traces":[{"type":"CALL","from":"0x"}]}]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		end := int64(0)
+		for doc, err := range documents(bytes.NewReader(b), 1<<16) {
+			if err != nil {
+				return
+			}
+			if doc.offset < end || !bytes.Equal(b[doc.offset:doc.offset+int64(len(doc.text))], doc.text) {
+				t.Fatalf("the document at byte %d is %q", doc.offset, doc.text)
+			}
+			end = doc.offset + int64(len(doc.text))
+			parts, err := partsOf(doc.text)
+			if err != nil {
+				continue
+			}
+			for _, p := range parts {
+				if !json.Valid(p.raw) {
+					t.Errorf("a part of %q is %q", doc.text, p.raw)
+				}
+			}
+		}
+	})
+}
