@@ -182,6 +182,9 @@ func (t *tableWriter) begin(kind byte) error {
 	t.paths = append(t.paths, path)
 	o := t.s.opts.MakeWriterOptions(6, t.s.db.TableFormat())
 	o.Compression = compressionOf(kind)
+	if kind == keyBody {
+		o.BlockSize = 32 << 10 // more to compress
+	}
 	t.w, t.kind, t.bytes = sstable.NewWriter(objstorageprovider.NewFileWritable(file), o), kind, 0
 	return nil
 }

@@ -196,15 +196,9 @@ func unpackAmount(class byte, b []byte) (a flow.Amount, ok bool) {
 	case class <= classDecimal:
 		return flow.NewAmount(little(b)), true
 	case class < classLong:
-		w := [4]uint64{little(b[1:])}
-		for k := b[0]; k > 0; k-- {
-			carry := uint64(0)
-			for i := range w {
-				hi, lo := bits.Mul64(w[i], 10)
-				sum, c := bits.Add64(lo, carry, 0)
-				w[i], carry = sum, hi+c
-			}
-			if carry != 0 {
+		w, k := [4]uint64{little(b[1:])}, b[0]
+		for ; k > 0; k -= min(k, 19) {
+			if !multiply(&w, powers[min(k, 19)]) {
 				return flow.Amount{}, false
 			}
 		}
@@ -219,6 +213,20 @@ func unpackAmount(class byte, b []byte) (a flow.Amount, ok bool) {
 		w[i] = little(part)
 	}
 	return flow.AmountFromWords(w), true
+}
+
+// powers are the powers of ten that fit a word.
+var powers = [...]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19}
+
+// multiply makes w·f of w; it returns false if that needs more than 256 bits.
+func multiply(w *[4]uint64, f uint64) bool {
+	carry := uint64(0)
+	for i := range w {
+		hi, lo := bits.Mul64(w[i], f)
+		sum, c := bits.Add64(lo, carry, 0)
+		w[i], carry = sum, hi+c
+	}
+	return carry == 0
 }
 
 func little(b []byte) (v uint64) {

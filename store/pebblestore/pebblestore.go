@@ -157,7 +157,7 @@ func (s *Store) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 	}
 	for i := range o.Levels {
 		l := &o.Levels[i]
-		l.BlockSize = 8 << 10
+		l.BlockSize = 8 << 10 // an answer is mostly a part of one
 		l.IndexBlockSize = 256 << 10
 		l.Compression = func() *sstable.CompressionProfile { return sstable.SnappyCompression }
 	}
