@@ -21,7 +21,7 @@ var contracts = map[string]AssetName{
 	"eip155:1/erc20:0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2": {"WETH", 18},
 	"eip155:1/erc20:0x2260FAC5E5542a773Aa44fBCfeDf7C193bc2C599": {"WBTC", 8},
 	"eip155:1/erc20:0xEB4C2781e4ebA804CE9a9803C67d0893436bB27D": {"renBTC", 8},
-	"eip155:1/erc20:0xf0Fb82757B9f8A3A3AE3524e385E2E9039633948": {"fUSDC", 6},
+	"eip155:1/erc20:0xf0358e8c3CD5Fa238a29301d0bEa3D63A17bEdBE": {"fUSDC", 6},
 	"eip155:1/erc20:0x053c80eA73Dc6941F518a68E2FC52Ac45BDE7c9C": {"fUSDT", 6},
 	"tron:0x2b6653dc/trc20:TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t":  {"USDT", 6},
 }
@@ -40,7 +40,10 @@ func NameOf(a flow.Asset) AssetName {
 	if n, ok := coins[a.Name()]; ok && a.IsNative() {
 		return n
 	}
-	return AssetName{strings.TrimPrefix(a.Name(), "token:"), 0}
+	if a.Chain().Namespace() == "text" { // invented: its names are all there is
+		return AssetName{strings.TrimPrefix(a.Name(), "token:"), 0}
+	}
+	return AssetName{a.Name(), 0}
 }
 
 // Format writes an amount of the asset for people, exactly.
