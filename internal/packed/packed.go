@@ -24,15 +24,32 @@ const mostWindow = 128 << 20
 
 // A File is one file on disk.
 type File struct {
-	Path string
-	Size int64 // as it lies there
+	Path  string
+	Size  int64 // as it lies there
+	Named bool  // it was named itself, and not found in a folder
 }
 
-// List finds the files at paths: a file is itself, a folder all regular files below it in the order of their names.
-// Files and folders whose names begin with a dot are passed over inside folders.
+// List finds the files at paths: a file is itself, a folder all regular files below it in the order of their names, and a
+// pattern (* ? [) what fits it. Files and folders whose names begin with a dot are passed over inside folders.
 func List(paths []string) ([]File, error) {
-	var files []File
+	var all []string
 	for _, p := range paths {
+		_, err := os.Lstat(p)
+		if err == nil || !strings.ContainsAny(p, "*?[") {
+			all = append(all, p)
+			continue
+		}
+		found, err := filepath.Glob(p)
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", p, err)
+		}
+		if len(found) == 0 {
+			return nil, fmt.Errorf("list %s: %w", p, fs.ErrNotExist)
+		}
+		all = append(all, found...)
+	}
+	var files []File
+	for _, p := range all {
 		err := filepath.WalkDir(p, func(name string, d fs.DirEntry, err error) error {
 			switch {
 			case err != nil:
@@ -50,7 +67,7 @@ func List(paths []string) ([]File, error) {
 				return err
 			}
 			if info.Mode().IsRegular() {
-				files = append(files, File{name, info.Size()})
+				files = append(files, File{name, info.Size(), name == p})
 			}
 			return nil
 		})

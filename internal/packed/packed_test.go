@@ -127,8 +127,14 @@ func TestListIsSortedAndSkipsHidden(t *testing.T) {
 	if s := strings.Join(got, " "); s != "a.json b.json sub/a.json" {
 		t.Errorf("List: %s", s)
 	}
-	if _, err := List([]string{filepath.Join(dir, "none")}); err == nil {
-		t.Error("a path that is not there is not an error")
+	for _, none := range []string{"none", "*.txt", "["} {
+		if _, err := List([]string{filepath.Join(dir, none)}); err == nil {
+			t.Errorf("%s, which is not there, is no error", none)
+		}
+	}
+	files, err = List([]string{filepath.Join(dir, "?.json"), filepath.Join(dir, "sub")})
+	if err != nil || len(files) != 3 || !files[0].Named || !files[1].Named || files[2].Named {
+		t.Errorf("List of a pattern and a folder: %+v, %v", files, err)
 	}
 }
 

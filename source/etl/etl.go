@@ -46,7 +46,7 @@ var (
 	isTable = regexp.MustCompile(`(?i)\.(csv|json|jsonl|ndjson)(\.(gz|zst|xz|bz2))?$|^[^.]+$`)
 )
 
-// Open lists the tables at paths, each a file or a folder. A file is a table by the word in its name (blocks_00.csv,
+// Open lists the tables at paths, each a file, a folder or a pattern. A file is a table by the word in its name (blocks_00.csv,
 // token_transfers.json.gz) or in that of a folder above it. In folders, other files are passed over. Nothing is read yet.
 func Open(paths []string, cfg Config) (*Source, error) {
 	if cfg.Chain.IsZero() {
@@ -73,13 +73,12 @@ func Open(paths []string, cfg Config) (*Source, error) {
 		s.tables = append(s.tables, &table{name: name, cfg: cfg})
 	}
 	for _, f := range files {
-		given := slices.Contains(paths, f.Path)
 		i := -1
-		if given || isTable.MatchString(filepath.Base(f.Path)) {
+		if f.Named || isTable.MatchString(filepath.Base(f.Path)) {
 			i = slices.Index(names, tableOf(f.Path))
 		}
 		if i < 0 {
-			if given {
+			if f.Named {
 				return nil, fmt.Errorf("%s: %w", f.Path, ErrNoTable)
 			}
 			continue

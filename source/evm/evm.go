@@ -42,7 +42,7 @@ type Source struct {
 // isJSON tells by its name whether a file in a folder may hold answers; a file that is named itself is always read.
 var isJSON = regexp.MustCompile(`(?i)\.(json|jsonl|ndjson)(\.(gz|zst|xz|bz2))?$`)
 
-// Open lists the files at paths, each a file or a folder. In folders, files are read whose names end in .json, .jsonl or
+// Open lists the files at paths, each a file, a folder or a pattern. In folders, files are read whose names end in .json, .jsonl or
 // .ndjson, packed or not. Nothing is read yet.
 func Open(paths []string, cfg Config) (*Source, error) {
 	if cfg.Chain.IsZero() {
@@ -59,7 +59,7 @@ func Open(paths []string, cfg Config) (*Source, error) {
 		return nil, err
 	}
 	files = slices.DeleteFunc(files, func(f packed.File) bool {
-		return !isJSON.MatchString(f.Path) && !slices.Contains(paths, f.Path)
+		return !f.Named && !isJSON.MatchString(f.Path)
 	})
 	s := &Source{chain: cfg.Chain, most: cfg.MaxDocument, files: files}
 	for _, f := range files {
