@@ -103,7 +103,7 @@ func Open(path string) (*Reader, error) {
 
 func (r *Reader) detect() error {
 	in := bufio.NewReaderSize(counter{r}, 64<<10)
-	begin, err := in.Peek(64)
+	begin, err := in.Peek(128)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -131,16 +131,41 @@ func (r *Reader) detect() error {
 	return err
 }
 
-// checkXZ refuses a file whose first block asks for a huge dictionary (xz-file-format 1.2.0, sections 3.1 and 5.3.1).
+// checkXZ refuses a file whose first block asks for a huge dictionary (xz-file-format 1.2.0, sections 3.1 and 5.3.1). The
+// library makes room for what the header says before it has read a byte of the content.
 func checkXZ(begin []byte) error {
 	const blockHeader, lzma2 = 12, 0x21
-	if len(begin) < blockHeader+5 || begin[blockHeader+1]&0xc3 != 0 { // several filters, or sizes: left to the decoder
-		return nil
+	if len(begin) <= blockHeader+1 {
+		return nil // the decoder says what is missing
 	}
-	if bits := begin[blockHeader+4]; begin[blockHeader+2] == lzma2 && bits < 40 {
-		if size := uint64(2|bits&1) << (bits/2 + 11); size > mostWindow {
-			return fmt.Errorf("xz: a dictionary of %d bytes, at most %d are read", size, mostWindow)
+	flags, rest := begin[blockHeader+1], begin[blockHeader+2:]
+	number := func() (v uint64) {
+		for shift := 0; len(rest) > 0 && shift < 63; shift += 7 {
+			b := rest[0]
+			rest = rest[1:]
+			v |= uint64(b&0x7f) << shift
+			if b < 0x80 {
+				break
+			}
 		}
+		return v
+	}
+	for _, size := range []byte{0x40, 0x80} { // compressed and uncompressed size, if there
+		if flags&size != 0 {
+			number()
+		}
+	}
+	for range flags&3 + 1 {
+		id, n := number(), number()
+		if n > uint64(len(rest)) {
+			return fmt.Errorf("xz: a filter with %d bytes of properties", n)
+		}
+		if id == lzma2 && n == 1 && rest[0] < 40 {
+			if size := uint64(2|rest[0]&1) << (rest[0]/2 + 11); size > mostWindow {
+				return fmt.Errorf("xz: a dictionary of %d bytes, at most %d are read", size, mostWindow)
+			}
+		}
+		rest = rest[n:]
 	}
 	return nil
 }

@@ -159,3 +159,14 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestHugeDictionaryBehindSizesIsRefused(t *testing.T) {
+	begin := append(make([]byte, 12), 3, 0xc0, 0x85, 0x01, 0x90, 0x02, 0x21, 1, 39) // both sizes, then LZMA2 with 3 GiB
+	if err := checkXZ(begin); err == nil || !strings.Contains(err.Error(), "dictionary") {
+		t.Errorf("checkXZ: %v; want an error about the dictionary", err)
+	}
+	begin[len(begin)-1] = 22 // 8 MiB
+	if err := checkXZ(begin); err != nil {
+		t.Errorf("checkXZ: %v", err)
+	}
+}

@@ -3,19 +3,13 @@ package table
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"os"
-	"sync/atomic"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-	"github.com/ulikunitz/xz"
-
+	"github.com/spoor-dev/spoor/internal/packed"
 	"github.com/spoor-dev/spoor/internal/rows"
 )
 
@@ -23,41 +17,19 @@ import (
 type file struct {
 	path   string
 	header string
-	close  func()
+	packed *packed.Reader
 	r      *bufio.Reader
 	line   int // of the last line read
 	buf    []byte
 }
 
-// A counter counts the bytes that pass, for Sizer.
-type counter struct {
-	r io.Reader
-	n *atomic.Int64
-}
-
-func (c counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n.Add(int64(n))
-	return n, err
-}
-
-// openFile opens a table, unpacks it by what its first bytes say, and reads the header. count, if any, is raised by
-// every byte of the stored file.
-func openFile(path string, count *atomic.Int64) (*file, error) {
-	raw, err := os.Open(path)
+// openFile opens a table, packed or not, and reads the header.
+func openFile(path string) (*file, error) {
+	packed, err := packed.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	if count == nil {
-		count = new(atomic.Int64)
-	}
-	unpacked, stop, err := unpack(bufio.NewReaderSize(counter{raw, count}, 64<<10))
-	if err != nil {
-		raw.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	f := &file{path: path, r: bufio.NewReaderSize(unpacked, 64<<10)}
-	f.close = func() { stop(); raw.Close() }
+	f := &file{path: path, packed: packed, r: bufio.NewReaderSize(packed, 64<<10)}
 	if bom, _ := f.r.Peek(3); bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
 		f.r.Discard(3)
 	}
@@ -69,34 +41,11 @@ func openFile(path string, count *atomic.Int64) (*file, error) {
 		err = fmt.Errorf("%s:1: header line longer than %d bytes", path, rows.MaxRow)
 	}
 	if err != nil {
-		f.close()
+		f.packed.Close()
 		return nil, err
 	}
 	f.header = string(text)
 	return f, nil
-}
-
-// unpack tells the compression by its magic bytes. stop frees what the reader holds.
-func unpack(r *bufio.Reader) (unpacked io.Reader, stop func(), err error) {
-	nothing := func() {}
-	magic, _ := r.Peek(6)
-	switch {
-	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(r)
-		return z, nothing, err
-	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(128<<20))
-		if err != nil {
-			return nil, nothing, err
-		}
-		return z, z.Close, nil
-	case bytes.Equal(magic, []byte{0xfd, '7', 'z', 'X', 'Z', 0}):
-		z, err := xz.NewReader(r)
-		return z, nothing, err
-	case bytes.HasPrefix(magic, []byte("BZh")):
-		return bzip2.NewReader(r), nothing, nil
-	}
-	return r, nothing, nil
 }
 
 // next reads one record: a line, or several where a quoted field holds line breaks. text is good until the next call;
@@ -172,11 +121,12 @@ func (s *Source) records(ctx context.Context, each func(*file) (columns int, err
 }
 
 func (s *Source) recordsOf(ctx context.Context, path string, each func(*file) (int, error), yield func(*record, error) bool) bool {
-	f, err := openFile(path, &s.read)
+	f, err := openFile(path)
 	if err != nil {
 		return yield(nil, err) && false
 	}
-	defer f.close()
+	defer f.packed.Close()
+	before := s.read.Load()
 	columns, err := each(f)
 	if err != nil {
 		return yield(nil, fmt.Errorf("%s:1: %w", path, err)) && false
@@ -188,6 +138,9 @@ func (s *Source) recordsOf(ctx context.Context, path string, each func(*file) (i
 			return yield(nil, ctx.Err()) && false
 		}
 		text, line, cut, err := f.next()
+		if n%1024 == 0 || err != nil {
+			s.read.Store(before + f.packed.Taken())
+		}
 		if err == io.EOF {
 			return true
 		}

@@ -120,11 +120,11 @@ func open(paths []string, cfg Config) (*Source, error) {
 }
 
 func (s *Source) checkHeader(path string) error {
-	f, err := openFile(path, nil)
+	f, err := openFile(path)
 	if err != nil {
 		return err
 	}
-	defer f.close()
+	defer f.packed.Close()
 	if s.heist {
 		_, err = heistColumns(f.header)
 	} else {
