@@ -24,7 +24,7 @@ type leg struct {
 	account flow.Account
 	amount  flow.Amount
 	coin    flow.Outpoint // UTXO chains only
-	sink    Sink          // a taker that is no account
+	sink    Sink          // where claim ends that the leg takes: it is no account, or nobody who is followed
 }
 
 // An event is one movement as a ledger sees it: in the direction of the trace, with nothing left over between what is
@@ -36,6 +36,7 @@ type event struct {
 	asset  flow.Asset
 	index  uint32
 	utxo   bool
+	fee    bool // the price of inclusion: nobody is followed who takes it
 	back   bool
 	givers []leg
 	takers []leg
@@ -54,6 +55,7 @@ func (e *event) set(tx *flow.Tx, place flow.Pos, m *flow.Movement, back bool) er
 		e.at = mirror(place)
 	}
 	e.asset, e.index, e.utxo, e.assumed = m.Asset, m.Index, isCoins(m), flow.Amount{}
+	e.fee = m.Kind == flow.Fee
 	ins, outs := e.givers[:0], e.takers[:0]
 	if back {
 		ins, outs = outs, ins
@@ -97,7 +99,7 @@ func (e *event) set(tx *flow.Tx, place flow.Pos, m *flow.Movement, back bool) er
 		}
 	case !rest.IsZero():
 		sink := Burned
-		if e.utxo || m.Kind == flow.Fee {
+		if e.utxo || e.fee {
 			sink = FeeSink
 		}
 		outs = append(outs, leg{amount: rest, sink: sink})
@@ -105,10 +107,14 @@ func (e *event) set(tx *flow.Tx, place flow.Pos, m *flow.Movement, back bool) er
 	e.givers, e.takers = ins, outs
 	if back {
 		e.givers, e.takers = outs, ins
-		for i := range e.takers {
-			if e.takers[i].account.IsZero() && e.takers[i].sink == "" {
-				e.takers[i].sink = DataMissing
-			}
+	}
+	for i := range e.takers {
+		switch t := &e.takers[i]; {
+		case t.sink != "":
+		case t.account.IsZero():
+			t.sink = DataMissing
+		case e.fee && !back:
+			t.sink = FeeSink
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/spoor-dev/spoor/flow"
@@ -178,6 +179,45 @@ func (l *Ledger) FollowsCoin(o flow.Outpoint) bool {
 	r := l.coins[o]
 	return r != nil && r.isLive()
 }
+
+// Following yields the holders whose next payment matters, in no order; a source that is an Outflow of every asset has
+// the zero Asset.
+func (l *Ledger) Following() iter.Seq[Holder] {
+	return func(yield func(Holder) bool) {
+		for a := range l.outflows {
+			if !yield(Holder{Account: a}) {
+				return
+			}
+		}
+		for _, r := range l.accounts {
+			if r.isLive() && !yield(r.holder) {
+				return
+			}
+		}
+		for _, r := range l.coins {
+			if r.isLive() && !yield(r.holder) {
+				return
+			}
+		}
+	}
+}
+
+// Edges yields the edges from number n on, counted from 0, in the order in which they were walked: after an Apply, those
+// from EdgeCount before it are news.
+func (l *Ledger) Edges(n int) iter.Seq[Edge] {
+	return func(yield func(Edge) bool) {
+		i := 0
+		for e := range l.edges.all {
+			if i >= n && !yield(*e) {
+				return
+			}
+			i++
+		}
+	}
+}
+
+// EdgeCount is the number of edges so far.
+func (l *Ledger) EdgeCount() int { return l.edges.n }
 
 // Apply eats a whole transaction. Transactions must come in the order of the chain and none may be left out that touches
 // a holder; one that touches none costs a failed look-up for each leg. Where a holder is new, g is asked for its opening

@@ -156,7 +156,7 @@ func (l *Ledger) receiveClean(e *event) {
 	for i := range e.takers {
 		t := &e.takers[i]
 		r := l.accounts[accountKey{t.account, e.asset}]
-		if r == nil || !r.isLive() || r.outflow || t.amount.IsZero() || t.sink != "" {
+		if r == nil || !r.isLive() || r.outflow || t.amount.IsZero() {
 			continue
 		}
 		if !counted && !l.spend(e) {
@@ -299,7 +299,11 @@ func (l *Ledger) leak(e *event, g *leg) *record {
 		}
 		r.state.clear()
 	}
-	if !left.IsZero() {
+	switch {
+	case left.IsZero():
+	case e.fee: // a fee takes what came back, but it is no loot
+		w.given = append(w.given, Segment{Units: left})
+	default:
 		s := l.steal(e.asset, left)
 		l.receive(r, s)
 		if clean, _ := left.Sub(s.Units); !clean.IsZero() {
@@ -371,8 +375,8 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 	if tainted > 0 && sink == "" && l.policy != Poison {
 		tainted -= l.dust(e, t, segs, route)
 	}
-	if tainted == 0 || sink == Service { // what arrives without a claim is clean money to one who holds some
-		if t.sink == "" && !e.utxo && !t.amount.IsZero() && l.policy != Poison {
+	if tainted == 0 || sink != "" { // what arrives without a claim is clean money to one who holds some
+		if !e.utxo && !t.amount.IsZero() && l.policy != Poison {
 			if r := l.accounts[accountKey{t.account, e.asset}]; r != nil && (r.isLive() || r.paying) && !r.outflow && !r.frozen {
 				l.put(r, []Segment{{Units: t.amount}})
 			}
@@ -452,7 +456,10 @@ func (l *Ledger) dust(e *event, t *leg, segs []Segment, route *router) (n int) {
 
 // sinkAccount is the sub-account of a sink that a leg which is no account belongs to.
 func (l *Ledger) sinkAccount(e *event, t *leg, sink Sink) flow.Account {
-	if sink == Burned && len(e.givers) > 0 {
+	switch {
+	case sink == FeeSink:
+		return flow.Account{}
+	case sink == Burned && len(e.givers) > 0:
 		return e.givers[0].account
 	}
 	return t.account

@@ -131,22 +131,34 @@ func small(a flow.Amount) int {
 func (o *oracle) account(m *flow.Movement) {
 	v := small(slices.Concat(m.In, m.Out)[0].Amount)
 	units := make([]bool, v)
+	fee := m.Kind == flow.Fee
+	if fee {
+		v = small(m.In[0].Amount)
+	}
 	switch {
 	case len(m.In) == 0:
 	case o.leaky[m.In[0].Account]:
 		p := o.pile(accountKey{m.In[0].Account, m.Asset})
 		back := min(v, p.dirt())
-		o.stolen += v - back
+		new := v - back
+		if fee {
+			new = 0
+		}
+		o.stolen += new
 		kept := p.dirt() - back
 		*p = pile{}
 		o.give(p, slices.Repeat([]bool{true}, kept))
-		units = slices.Repeat([]bool{true}, v)
+		units = slices.Repeat([]bool{true}, back+new)
 	default:
 		units = o.take(o.pile(accountKey{m.In[0].Account, m.Asset}), v)
 	}
 	if len(m.Out) == 0 {
 		o.sink(Burned, units)
 		return
+	}
+	if fee {
+		o.sink(FeeSink, units)
+		units = make([]bool, small(m.Out[0].Amount))
 	}
 	if _, ok := o.stop(m.Out[0].Account); ok {
 		o.sink(Service, units)
@@ -281,6 +293,12 @@ func drawAccounts(t *rapid.T) *world {
 				v := rapid.IntRange(0, n).Draw(t, "burn")
 				m = flow.In1Out1(flow.TokenMove, asset, uint32(i), from, flow.Account{}, num(uint64(v)))
 				has[accountKey{from, asset}] -= v
+			case kind == 2:
+				v := rapid.IntRange(0, n).Draw(t, "fee")
+				m = flow.In1Out1(flow.Fee, asset, 0, from, to, num(uint64(v)))
+				m.Out[0].Amount = num(uint64(v / 2)) // the rest is burned
+				has[accountKey{from, asset}] -= v
+				has[accountKey{to, asset}] += v / 2
 			default:
 				v := rapid.IntRange(0, n).Draw(t, "pay")
 				if rapid.IntRange(0, 3).Draw(t, "all") == 0 {

@@ -47,6 +47,9 @@ func hostile(t *rapid.T, w *world) {
 				continue
 			}
 			v := grow(slices.Concat(m.In, m.Out)[0].Amount)
+			if m.Kind == flow.Fee {
+				continue
+			}
 			m.In, m.Out = slices.Clone(m.In), slices.Clone(m.Out)
 			for _, side := range [][]flow.Leg{m.In, m.Out} {
 				for k := range side {

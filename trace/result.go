@@ -262,7 +262,10 @@ func (r *Result) addSinks(l *Ledger, offset int) {
 
 // sinkAccount is the sub-account that an edge into a sink belongs to.
 func (a *Edge) sinkAccount(back bool) flow.Account {
-	if a.Sink == Burned || back {
+	switch {
+	case a.Sink == FeeSink:
+		return flow.Account{}
+	case a.Sink == Burned || back:
 		return a.From
 	}
 	return a.To

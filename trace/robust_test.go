@@ -168,6 +168,46 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+func TestLiveViewOfALedger(t *testing.T) {
+	txs := accountStory(`
+		victim>thief 100
+		thief>a 40
+		a>b 40`)
+	theft := Theft{"live", []Source{Holding{who(textChain, "thief"), coinAsset, num(100), flow.Pos{Height: 2}}, Outflow{Account: who(textChain, "x")}}}
+	c, err := New(theft, exact(FIFO))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := c.Ledgers(textChain)[0]
+	news := []string{}
+	for _, tx := range txs {
+		n := l.EdgeCount()
+		if err := c.Apply(t.Context(), newGraph(txs), tx); err != nil {
+			t.Fatal(err)
+		}
+		for e := range l.Edges(n) {
+			news = append(news, e.From.Address()+">"+e.To.Address()+" "+e.Claim.String())
+		}
+	}
+	if got, want := strings.Join(news, ", "), "thief>a 40, a>b 40"; got != want {
+		t.Errorf("news %q; want %q", got, want)
+	}
+	following := []string{}
+	for h := range l.Following() {
+		following = append(following, h.Account.Address())
+	}
+	slices.Sort(following)
+	if got, want := strings.Join(following, " "), "b thief x"; got != want {
+		t.Errorf("following %q; want %q", got, want)
+	}
+	if l.Follows(who(textChain, "a")) || !l.Follows(who(textChain, "b")) || !l.Follows(who(textChain, "x")) || l.FollowsCoin(flow.Outpoint{}) {
+		t.Error("Follows disagrees with Following")
+	}
+	if at, ok := l.Last(); !ok || at != (flow.Pos{Height: 3}) || l.Policy() != FIFO || l.Chain() != textChain {
+		t.Errorf("last %s, %t", at, ok)
+	}
+}
+
 func TestOrderIsKept(t *testing.T) {
 	txs := accountStory(`
 		victim>thief 100

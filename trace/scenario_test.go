@@ -310,6 +310,32 @@ func TestSourceOfFunds(t *testing.T) {
 	}
 }
 
+func TestFeesAreNotFollowed(t *testing.T) {
+	thief, miner := who(textChain, "thief"), who(textChain, "miner")
+	txs := accountStory(`
+		victim>thief 100
+		thief>miner 9; thief>a 50
+		miner>b 9
+		a>thief 20
+		thief>miner 9`)
+	for _, i := range []int{1, 4} {
+		txs[i].Movements[0].Kind = flow.Fee
+		txs[i].Movements[0].Out = []flow.Leg{{Account: miner, Amount: num(4)}} // the other 5 are burned
+	}
+	for _, c := range []struct {
+		source Source
+		want   string
+	}{
+		{Holding{thief, coinAsset, num(100), flow.Pos{Height: 2}}, "thief=52 a=30 fee=18"},
+		{Outflow{Account: thief}, "a=30 thief=11 fee=9"},
+	} {
+		r := run(t, newGraph(txs), Theft{"fees", []Source{c.source}}, exact(FIFO))
+		if got := claims(&r.Results[0], namesOf(txs, textChain)); got != c.want {
+			t.Errorf("%T: got %q; want %q", c.source, got, c.want)
+		}
+	}
+}
+
 func TestDust(t *testing.T) {
 	txs := accountStory(`
 		victim>thief 1000

@@ -73,6 +73,9 @@ func (w *walk) run(ctx context.Context) error {
 	w.buffers.known = map[BalanceAsk]int{}
 	w.resume()
 	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := w.settle(ctx); err != nil {
 			return err
 		}
