@@ -186,3 +186,39 @@ func TestTransfersOfRealBlocksAreExactlyTheListed(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkDecode decodes the twenty blocks with traces; a movement counts once.
+func BenchmarkDecode(b *testing.B) {
+	all := steps(b, nil, shared(b, "evm-mainnet-blocks/mev-inspect"))
+	d := evm.New(flow.Ethereum)
+	size, moves := 0, 0
+	for _, s := range all {
+		size += len(s.Block.Raw)
+	}
+	b.SetBytes(int64(size))
+	for b.Loop() {
+		moves = 0
+		for _, s := range all {
+			block, err := d.Decode(s.Block.Point, s.Block.Parent, s.Block.Raw)
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, tx := range block.Txs {
+				moves += len(tx.Movements)
+			}
+		}
+	}
+	b.ReportMetric(float64(moves)*float64(b.N)/b.Elapsed().Seconds(), "movements/s")
+}
+
+// BenchmarkProve decodes a block of seven transactions with all its proofs; a signature is most of the work.
+func BenchmarkProve(b *testing.B) {
+	at, raw := newInvented(b).raw(b, nil)
+	d := evm.New(flow.Ethereum)
+	b.SetBytes(int64(len(raw)))
+	for b.Loop() {
+		if _, err := d.Decode(at, flow.Hash{}, raw); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

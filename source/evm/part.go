@@ -124,7 +124,7 @@ func objectParts(doc json.RawMessage, s shape, depth int) ([]part, error) {
 		return arrayOf(s.Frames, s)
 	case s.Cumulative != nil || s.TxHash != nil && s.Logs != nil:
 		return []part{{kind: someReceipts, height: s.BlockNumber.v, placed: s.BlockNumber.ok, hash: s.BlockHash.v, count: 1, raw: wrap(doc)}}, nil
-	case s.Number != nil && (s.ParentHash.ok || s.Transactions != nil || s.Hash.ok):
+	case s.Number != nil && (s.ParentHash.ok || s.Transactions != nil):
 		if p, ok := blockPart(doc, s); ok { // a pending block has no number
 			return []part{p}, nil
 		}
