@@ -136,6 +136,8 @@ func TestFormsOfRecordings(t *testing.T) {
 		{"frames-behind-block", map[string]string{"b.json": answer(block(6, 60, 50)) + answer(block(7, 70, 60, 1)) + answer("["+frame+"]")}, "+6 +7", [4]int{1, 0, 1, 0}},
 		{"frames-by-request", map[string]string{"b.json": answer(block(6, 60, 50)) + answer(block(7, 70, 60, 1)),
 			"t.json": `{"method":"debug_traceBlockByNumber","params":["0x7",{}],"result":[` + frame + "]}"}, "+6 +7", [4]int{1, 0, 1, 0}},
+		{"replay", map[string]string{"7.json": answer(block(7, 70, 60, 1)) + answer(`[{"transactionHash":"`+h(1)+`","trace":[],"output":"0x"}]`)}, "+7", [4]int{1, 0, 1, 0}},
+		{"traces-by-transaction", map[string]string{"a.json": answer("[" + trace(7, 70, 1, "") + "]"), "b.json": answer("[" + trace(7, 70, 2, "") + "," + trace(7, 70, 2, "0") + "]")}, "+7", [4]int{0, 0, 3, 0}},
 		{"flat-before-frames", map[string]string{"7.json": answer(block(7, 70, 60, 1)) + answer("["+frame+"]") + answer("["+trace(7, 70, 1, "")+"]")}, "+7", [4]int{1, 0, 1, 0}},
 		{"logs", map[string]string{"l.json": answer(`[{"topics":[],"blockNumber":"0x7","logIndex":"0x0","transactionHash":"` + h(1) + `"},{"topics":[],"blockNumber":"0x9","logIndex":"0x0"}]`)}, "+7 +9", [4]int{0, 0, 0, 1}},
 		{"mev-inspect", map[string]string{"7.json": inspect}, "+7", [4]int{0, 1, 1, 0}},

@@ -70,6 +70,7 @@ type shape struct {
 	BlockNumber height          `json:"blockNumber"`
 	BlockTime   height          `json:"blockTimestamp"`
 	Action      json.RawMessage `json:"action"`
+	Trace       json.RawMessage `json:"trace"`
 	Topics      json.RawMessage `json:"topics"`
 	From        json.RawMessage `json:"from"`
 	Type        json.RawMessage `json:"type"`
@@ -259,7 +260,7 @@ func arrayParts(list json.RawMessage, depth int) ([]part, error) {
 		p.kind = someReceipts
 	case s.Topics != nil:
 		return logParts(elements)
-	case s.Result != nil || s.ShortHash != nil || s.From != nil && s.Type != nil:
+	case s.Result != nil || s.ShortHash != nil || s.Trace != nil || s.From != nil && s.Type != nil:
 		p.kind = frames
 	default:
 		return nil, nil
