@@ -17,6 +17,9 @@ import (
 // fewAsks is how many questions one goroutine answers at a time.
 const fewAsks = 128
 
+// workersPerCore is more than one because some workers wait for the disk.
+const workersPerCore = 16
+
 // Entries answers many questions at once; see store.Snapshot.
 func (s *snapshot) Entries(ctx context.Context, c flow.Chain, asks []store.Ask, visit func(i int, entries []store.Entry) error) error {
 	v := s.views[c]
@@ -43,7 +46,7 @@ func (s *snapshot) Entries(ctx context.Context, c flow.Chain, asks []store.Ask, 
 	// Every worker takes the next stretch of holders, so that each reads forwards and none waits for a hub.
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
-	for range min(runtime.GOMAXPROCS(0), (len(order)+fewAsks-1)/fewAsks) {
+	for range min(workersPerCore*runtime.GOMAXPROCS(0), (len(order)+fewAsks-1)/fewAsks) {
 		g.Go(func() error {
 			e, err := s.entryLooker(v)
 			if err != nil {

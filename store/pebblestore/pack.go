@@ -59,13 +59,26 @@ func (c *cursor) uint() uint64 {
 		c.at++
 		return uint64(c.b[c.at-1])
 	}
-	v, n := binary.Uvarint(c.b[c.at:])
-	if n <= 0 {
-		c.bad = true
-		return 0
+	return c.long()
+}
+
+// long reads a number of several bytes. It stays a call, so that uint is none.
+//
+//go:noinline
+func (c *cursor) long() (v uint64) {
+	b := c.b[min(c.at, len(c.b)):]
+	for i, x := range b[:min(len(b), binary.MaxVarintLen64)] {
+		if x < 0x80 {
+			if i == binary.MaxVarintLen64-1 && x > 1 {
+				break
+			}
+			c.at += i + 1
+			return v | uint64(x)<<(7*i)
+		}
+		v |= uint64(x&0x7f) << (7 * i)
 	}
-	c.at += n
-	return v
+	c.bad = true
+	return 0
 }
 
 func (c *cursor) uint32() uint32 {
