@@ -224,8 +224,11 @@ func TestFIFOBackwardFindsTheTheft(t *testing.T) {
 		w.theft.Sources, w.stop = w.theft.Sources[:1], nil
 		for _, tx := range w.txs {
 			for i := range tx.Movements { // what is burned cannot come back
-				if m := &tx.Movements[i]; len(m.Out) == 0 || m.Kind == flow.Fee {
+				switch m := &tx.Movements[i]; {
+				case len(m.Out) == 0:
 					*m = flow.In1Out1(flow.TokenMove, m.Asset, 0, w.names[0], w.names[1], num(0))
+				case m.Kind == flow.Fee:
+					*m = flow.In1Out1(flow.TokenMove, m.Asset, 0, m.In[0].Account, m.Out[0].Account, m.In[0].Amount)
 				}
 			}
 		}
