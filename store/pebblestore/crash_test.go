@@ -1,0 +1,236 @@
+package pebblestore
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/store/storetest"
+)
+
+// A journey is a random life of a store on a file system that crashes.
+type journey struct {
+	t     *testing.T
+	rnd   *rand.Rand
+	maker *storetest.Maker
+	o     Options
+	s     *Store
+	final map[flow.Chain]uint64
+	floor map[flow.Chain]int // this many blocks were made durable
+
+	mu      sync.Mutex
+	mem     *vfs.MemFS
+	rate    int          // guarded by mu: a crash at one of so many writes, 0 for none
+	crashes []*vfs.MemFS // guarded by mu
+	crash   *rand.Rand   // guarded by mu
+}
+
+type chains = map[flow.Chain][]flow.Block
+
+func (j *journey) state() chains {
+	all := chains{}
+	for _, c := range storetest.Chains() {
+		all[c] = j.maker.Blocks(c)
+	}
+	return all
+}
+
+// strike may take a copy of what the disk would hold if the power went now.
+func (j *journey) strike(op errorfs.Op) error {
+	if op.Kind.ReadOrWrite() == errorfs.OpIsRead {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.rate > 0 && j.crash.IntN(j.rate) == 0 {
+		j.crashes = append(j.crashes, j.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: j.crash.IntN(3) * 50, RNG: j.crash}))
+	}
+	return nil
+}
+
+func (j *journey) open() {
+	s, err := Open("store", j.o)
+	if err != nil {
+		j.t.Fatalf("open: %v", err)
+	}
+	j.s = s
+}
+
+// step does something to the store and its record, and returns what it was.
+func (j *journey) step() string {
+	ctx := j.t.Context()
+	c := storetest.Chains()[j.rnd.IntN(4)]
+	check := func(what string, err error) string {
+		if err != nil {
+			j.t.Fatalf("%s: %v", what, err)
+		}
+		return what
+	}
+	switch n := j.rnd.IntN(20); {
+	case n < 3:
+		blocks := j.maker.Blocks(c)
+		if len(blocks) == 0 {
+			return "nothing"
+		}
+		if top := blocks[len(blocks)-1].Point; j.final[c] == 0 || top.Height > j.final[c] {
+			j.maker.Pop(c)
+			j.floor[c] = min(j.floor[c], len(blocks)-1)
+			return check("undo", j.s.Undo(ctx, top))
+		}
+		return "nothing"
+	case n < 6:
+		blocks := j.maker.Blocks(c)
+		if len(blocks) == 0 {
+			return "nothing"
+		}
+		p := blocks[j.rnd.IntN(len(blocks))].Point
+		j.final[c] = max(j.final[c], p.Height)
+		return check("final", j.s.Final(ctx, p))
+	case n < 7:
+		check("compact", j.s.Compact(ctx))
+		j.synced()
+		return "compact"
+	case n < 8:
+		check("sync", j.s.Sync(ctx))
+		j.synced()
+		return "sync"
+	case n < 9:
+		check("close", j.s.Close())
+		j.synced()
+		j.open()
+		return "reopen"
+	}
+	var batch []flow.Block
+	for range 1 + j.rnd.IntN(6) {
+		batch = append(batch, j.maker.Next(storetest.Chains()[j.rnd.IntN(4)]))
+	}
+	n, err := j.s.Append(ctx, batch)
+	if n != len(batch) {
+		j.t.Fatalf("append of %d = %d, %v", len(batch), n, err)
+	}
+	if !j.o.Bulk {
+		j.synced()
+	}
+	return check("append", err)
+}
+
+func (j *journey) synced() {
+	for _, c := range storetest.Chains() {
+		j.floor[c] = len(j.maker.Blocks(c))
+	}
+}
+
+// survive opens what a crash has left, and holds it against the record: nothing that was acknowledged is lost, and
+// nothing is there that was not given. before is the record when the step began.
+func (j *journey) survive(what string, fs *vfs.MemFS, before chains, floor map[flow.Chain]int) {
+	t := j.t
+	o := j.o
+	o.fs = fs
+	s, err := Open("store", o)
+	if err != nil {
+		t.Fatalf("%s: open after the crash: %v", what, err)
+	}
+	snap, err := s.Snapshot()
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	want := chains{}
+	for c, blocks := range before {
+		after := j.maker.Blocks(c)
+		if len(after) > len(blocks) {
+			blocks = after
+		}
+		points, err := snap.Recent(t.Context(), c, len(blocks)+1)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if least := min(floor[c], j.floor[c]); len(points) < least || len(points) > len(blocks) {
+			t.Fatalf("%s: %s has %d blocks after the crash; want %d to %d", what, c, len(points), least, len(blocks))
+		}
+		if len(points) > 0 {
+			want[c] = blocks[:len(points)]
+		}
+	}
+	if err := snap.Close(); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, what, s, replayed(t, want))
+	// It goes on from there.
+	m := storetest.NewSeededMaker(1 << 40)
+	for _, b := range want[storetest.Ethereum] {
+		m.Push(b)
+	}
+	if n, err := s.Append(t.Context(), []flow.Block{m.Next(storetest.Ethereum)}); n != 1 || err != nil {
+		t.Fatalf("%s: append after the crash = %d, %v", what, n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatalf("%s: close after the crash: %v", what, err)
+	}
+}
+
+// travel makes a journey of so many steps.
+func travel(t *testing.T, seed uint64, steps, rate int, bulk bool) (crashes int) {
+	mem := vfs.NewCrashableMem()
+	j := &journey{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), maker: storetest.NewSeededMaker(seed), mem: mem,
+		final: map[flow.Chain]uint64{}, floor: map[flow.Chain]int{}, crash: rand.New(rand.NewPCG(seed, 8))}
+	j.o = Options{Bulk: bulk, SegmentMovements: 8, CacheBytes: 1 << 20, MinFreeBytes: 1, fs: errorfs.Wrap(mem, errorfs.InjectorFunc(j.strike))}
+	j.open()
+	for i := range steps {
+		before, floor := j.state(), maps.Clone(j.floor)
+		j.mu.Lock()
+		j.rate = rate
+		j.mu.Unlock()
+		what := j.step()
+		j.mu.Lock()
+		struck := j.crashes
+		j.crashes, j.rate = nil, 0
+		j.mu.Unlock()
+		for _, fs := range struck {
+			j.survive(fmt.Sprintf("seed %d: step %d: %s", seed, i, what), fs, before, floor)
+		}
+		crashes += len(struck)
+	}
+	compare(t, fmt.Sprintf("seed %d: in the end", seed), j.s, replayed(t, nonEmpty(j.state())))
+	if err := j.s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return crashes
+}
+
+func nonEmpty(all chains) chains {
+	maps.DeleteFunc(all, func(_ flow.Chain, blocks []flow.Block) bool { return len(blocks) == 0 })
+	return all
+}
+
+// SPOOR_CRASH_SEEDS makes more journeys than the few of a usual run.
+func TestCrash(t *testing.T) {
+	seeds := 4
+	if n, err := strconv.Atoi(os.Getenv("SPOOR_CRASH_SEEDS")); err == nil {
+		seeds = n
+	}
+	for _, bulk := range []bool{false, true} {
+		crashes := 0
+		for seed := range uint64(seeds) {
+			crashes += travel(t, seed, 40, 12, bulk)
+		}
+		if crashes < 5*seeds {
+			t.Fatalf("only %d crashes in %d journeys: the test tests nothing", crashes, seeds)
+		}
+		t.Logf("bulk %v: %d crashes survived", bulk, crashes)
+	}
+}
+
+// Whatever is done to a store, folded and opened again, it answers like the plainest one.
+func TestJourneys(t *testing.T) {
+	for seed := range uint64(8) {
+		travel(t, 100+seed, 120, 0, seed%2 == 1)
+	}
+}
