@@ -19,7 +19,10 @@ func newIndexGraph(txs []flow.Tx) *indexGraph {
 	for _, tx := range txs {
 		for _, m := range tx.Movements {
 			for _, l := range append(m.In[:len(m.In):len(m.In)], m.Out...) {
-				g.views[l.Account] = append(g.views[l.Account], View{Tx: tx})
+				v := g.views[l.Account]
+				if n := len(v); n == 0 || v[n-1].Tx.ID != tx.ID {
+					g.views[l.Account] = append(v, View{Tx: tx})
+				}
 			}
 		}
 	}
@@ -30,7 +33,7 @@ func (g *indexGraph) After(_ context.Context, asks []Ask) ([]Page, error) {
 	pages := make([]Page, len(asks))
 	for i, a := range asks {
 		for j, v := range g.views[a.Account] {
-			if v.Tx.At().Compare(a.From) < 0 {
+			if end := v.Tx.At(); end.Height < a.From.Height || end.Height == a.From.Height && end.Tx < a.From.Tx {
 				continue
 			}
 			rest := g.views[a.Account][j:]
@@ -49,11 +52,22 @@ func (g *indexGraph) Balances(_ context.Context, of []BalanceAsk) ([]Balance, er
 			if v.Tx.At().Compare(ask.Before) >= 0 {
 				break
 			}
-			m := v.Tx.Movements[0]
-			if len(m.In) > 0 && m.In[0].Account == ask.Account {
-				all[i].Out = all[i].Out.Plus(m.In[0].Amount)
-			} else {
-				all[i].In = all[i].In.Plus(m.Out[0].Amount)
+			for j, m := range v.Tx.Movements {
+				at := v.Tx.At()
+				at.Movement = uint32(j)
+				if at.Compare(ask.Before) >= 0 || m.Asset != ask.Asset {
+					continue
+				}
+				for _, l := range m.In {
+					if l.Account == ask.Account {
+						all[i].Out = all[i].Out.Plus(l.Amount)
+					}
+				}
+				for _, l := range m.Out {
+					if l.Account == ask.Account {
+						all[i].In = all[i].In.Plus(l.Amount)
+					}
+				}
 			}
 		}
 	}
