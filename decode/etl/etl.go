@@ -87,6 +87,7 @@ type transaction struct {
 	whole    bool // it has a row of its own
 	kind     *uint64
 	receipt  bool
+	limit    *flow.Amount // of gas
 	used     *flow.Amount
 	price    *flow.Amount
 	offer    *flow.Amount

@@ -33,7 +33,7 @@ func (b *builder) move() error {
 		isTraced := len(t.calls) > 0 && len(t.calls[0].Path) == 0
 		traces = traces && isTraced
 		fees = fees && tx.Fee.Known && tx.From != nil
-		if t.whole && t.status == nil && !isTraced && !tx.Value.IsZero() {
+		if t.whole && t.status == nil && !isTraced && !tx.Value.IsZero() && !t.leftGas() {
 			open++
 		}
 		moves, notes := b.rules.Movements(tx)
@@ -75,6 +75,12 @@ func (b *builder) move() error {
 		b.out.Txs[i].Point = b.out.Point
 	}
 	return nil
+}
+
+// leftGas reports whether a transaction from before the Byzantium fork, whose receipt has a state root in the place of the
+// status, left gas over: then it did not fail, since failing took all.
+func (t *transaction) leftGas() bool {
+	return t.state != nil && t.used != nil && t.limit != nil && t.used.Less(*t.limit)
 }
 
 // meaning is what is known of a transaction, in the form that says what it moved.

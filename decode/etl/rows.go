@@ -197,7 +197,7 @@ func (t *transaction) at(r *row) error {
 
 func (b *builder) txRow(r *row) error {
 	id, value, from, to := r.needHash("hash"), r.needAmount("value"), r.needAddress("from_address"), r.address("to_address")
-	kind, offer := r.number("transaction_type"), r.amount("gas_price")
+	kind, offer, limit := r.number("transaction_type"), r.amount("gas_price"), r.amount("gas")
 	if r.err != nil {
 		return r.err
 	}
@@ -212,7 +212,7 @@ func (b *builder) txRow(r *row) error {
 	if err := t.at(r); err != nil {
 		return err
 	}
-	t.whole, t.kind, t.offer = true, kind, offer
+	t.whole, t.kind, t.offer, t.limit = true, kind, offer, limit
 	t.tx.Value, t.tx.From, t.tx.To = value, &from, to
 	if has && !t.receipt {
 		t.take(outcome)

@@ -199,7 +199,7 @@ func (b *builder) move() error {
 			b.out.Coverage |= flow.CallDataTokens
 		}
 		switch {
-		case t.traced, t.receipt != nil && t.receipt.Status.ok:
+		case t.traced, t.receipt != nil && t.receipt.Status.ok, leftGas(t):
 		case t.tx == nil || t.tx.bare:
 			bare++
 		case !tx.Value.IsZero():
@@ -230,6 +230,12 @@ func (b *builder) move() error {
 		}
 	}
 	return b.blockTx()
+}
+
+// leftGas reports whether a transaction from before the Byzantium fork, whose receipt has a state root in the place of the
+// status, left gas over: then it did not fail, since failing took all.
+func leftGas(t *transaction) bool {
+	return t.tx != nil && t.receipt != nil && len(t.receipt.Root) == 32 && t.receipt.GasUsed.ok && t.receipt.GasUsed.v.Less(t.tx.Gas.v)
 }
 
 // mostOdd is how many events that are not understood get a note of their own; a block of a hostile token may have

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,6 +153,7 @@ func TestTransfersOfRealBlocksAreExactlyTheListed(t *testing.T) {
 		if b.Coverage.Has(flow.SawLogs) {
 			t.Errorf("block %d: it has no logs, but its coverage says so", b.Point.Height)
 		}
+		balanced(t, b)
 		plain := callPlaces(t, s.Block.Raw)
 		for _, tx := range b.Txs {
 			for _, m := range tx.Movements {
@@ -183,6 +185,54 @@ func TestTransfersOfRealBlocksAreExactlyTheListed(t *testing.T) {
 	for k, v := range got {
 		if want[k] == 0 {
 			t.Errorf("%d times, want none: %s", v, k)
+		}
+	}
+}
+
+// balanced adds up what every account gained and lost of every asset: the sum is what was issued less what was burned.
+func balanced(t *testing.T, b flow.Block) {
+	t.Helper()
+	type holder struct {
+		account flow.Account
+		asset   flow.Asset
+	}
+	net := map[holder]*big.Int{}
+	change := map[flow.Asset]*big.Int{}
+	add := func(h holder, v flow.Amount, sign int64) {
+		if net[h] == nil {
+			net[h] = new(big.Int)
+		}
+		net[h].Add(net[h], new(big.Int).Mul(v.Big(), big.NewInt(sign)))
+	}
+	for _, tx := range b.Txs {
+		for _, m := range tx.Movements {
+			if change[m.Asset] == nil {
+				change[m.Asset] = new(big.Int)
+			}
+			burned, issued := flow.Sum{}, flow.Sum{}
+			for _, l := range m.In {
+				add(holder{l.Account, m.Asset}, l.Amount, -1)
+				burned = burned.Plus(l.Amount)
+			}
+			for _, l := range m.Out {
+				add(holder{l.Account, m.Asset}, l.Amount, 1)
+				issued = issued.Plus(l.Amount)
+			}
+			isPair := m.Kind != flow.Fee && len(m.In) == 1 && len(m.Out) == 1
+			if isPair && burned.Compare(issued) != 0 {
+				t.Errorf("block %d: %+v", b.Point.Height, m)
+			}
+			if !isPair {
+				change[m.Asset].Add(change[m.Asset], new(big.Int).Sub(issued.Big(), burned.Big()))
+			}
+		}
+	}
+	for h, v := range net {
+		change[h.asset].Sub(change[h.asset], v)
+	}
+	for a, v := range change {
+		if v.Sign() != 0 {
+			t.Errorf("block %d: the accounts' %s differs by %s from what was issued and burned", b.Point.Height, a, v)
 		}
 	}
 }
