@@ -1,6 +1,7 @@
 package etl_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -190,5 +191,45 @@ func TestTransfersAreThoseInLogs(t *testing.T) {
 	}
 	if len(want) == 0 || !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}
+
+// TestNoChangeIsSilent changes digits of the logs and receipts of a block, one at a time: the block is refused, or it is no
+// longer said to be proved and a note tells of it.
+func TestNoChangeIsSilent(t *testing.T) {
+	s, err := tables.Open([]string{shared(t, "test_export_blocks_job/block_with_logs/expected_blocks.csv"), shared(t, "test_export_blocks_job/block_with_logs/expected_transactions.csv"),
+		shared(t, "test_export_receipts_job/receipts_with_logs/expected_receipts.csv"), shared(t, "test_export_receipts_job/receipts_with_logs/expected_logs.csv")}, tables.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := etl.New(flow.Ethereum)
+	for step, err := range s.Steps(t.Context(), nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := step.Block.Raw
+		want, err := d.Decode(step.Block.Point, step.Block.Parent, raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := 0
+		for i := bytes.Index(raw, []byte(`"table":"receipts"`)); i < len(raw); i++ {
+			digit := strings.IndexByte("0123456789abcdef", raw[i])
+			if word := raw[bytes.LastIndexAny(raw[:i], `",`)+1 : i]; digit < 0 || len(word) < 3 || !bytes.HasPrefix(word, []byte("0x")) {
+				continue
+			}
+			if changed++; changed%7 != 0 {
+				continue
+			}
+			bad := bytes.Clone(raw)
+			bad[i] = "0123456789abcdef"[digit^1]
+			got, err := d.Decode(step.Block.Point, step.Block.Parent, bad)
+			if err == nil && (got.Coverage.Has(flow.ProvedReceipts) || len(got.Notes) <= len(want.Notes)) {
+				t.Errorf("byte %d: a change of %q is not told", i, raw[max(0, i-80):i+1])
+			}
+		}
+		if changed < 700 {
+			t.Errorf("only %d digits", changed)
+		}
 	}
 }

@@ -144,11 +144,18 @@ func object(t testing.TB, v any) map[string]any {
 // raw is the block as a node would answer it.
 func (b *invented) raw(t testing.TB, traces any) (flow.Point, []byte) {
 	t.Helper()
+	at, raw := b.rawFrom(t, traces, func(int) common.Address { return b.from })
+	return at, bytes.Replace(raw, []byte("{\n"), []byte("{\n \"chainId\": \"0x1\",\n"), 1)
+}
+
+// rawFrom is raw without the id of the chain, for senders of any kind.
+func (b *invented) rawFrom(t testing.TB, traces any, from func(i int) common.Address) (flow.Point, []byte) {
+	t.Helper()
 	block := object(t, b.header)
 	var txs, receipts []any
 	for i, tx := range b.txs {
 		j := object(t, tx)
-		j["from"], j["transactionIndex"], j["blockHash"] = b.from, fmt.Sprintf("%#x", i), b.header.Hash()
+		j["from"], j["transactionIndex"], j["blockHash"] = from(i), fmt.Sprintf("%#x", i), b.header.Hash()
 		txs = append(txs, j)
 		r := b.receipts[i]
 		r.BlockHash, r.BlockNumber = b.header.Hash(), b.header.Number
@@ -156,7 +163,7 @@ func (b *invented) raw(t testing.TB, traces any) (flow.Point, []byte) {
 			l.BlockHash, l.BlockNumber, l.BlockTimestamp = b.header.Hash(), b.header.Number.Uint64(), b.header.Time
 		}
 		j = object(t, r)
-		j["from"], j["to"] = b.from, tx.To()
+		j["from"], j["to"] = from(i), tx.To()
 		if r.ContractAddress == (common.Address{}) {
 			j["contractAddress"] = nil
 		}
@@ -167,8 +174,14 @@ func (b *invented) raw(t testing.TB, traces any) (flow.Point, []byte) {
 		receipts = append(receipts, map[string]any{"transactionHash": e["hash"], "type": e["type"], "status": "0x1", "cumulativeGasUsed": "0x1",
 			"gasUsed": "0x5208", "effectiveGasPrice": "0x0", "logs": []any{}})
 	}
-	block["transactions"], block["withdrawals"], block["size"] = txs, b.payouts, "0x1"
-	text, err := json.MarshalIndent(map[string]any{"chainId": "0x1", "block": block, "receipts": receipts, "traces": traces}, "", " ")
+	if txs == nil {
+		txs, receipts = []any{}, []any{}
+	}
+	block["transactions"], block["size"] = txs, "0x1"
+	if b.payouts != nil {
+		block["withdrawals"] = b.payouts
+	}
+	text, err := json.MarshalIndent(map[string]any{"block": block, "receipts": receipts, "traces": traces}, "", " ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -305,7 +318,6 @@ func TestTransactionsOfOtherLayersPass(t *testing.T) {
 	retry := map[string]any{"hash": common.Hash{3}, "type": "0x68", "from": b.from, "to": ben, "value": "0x6", "transactionIndex": "0x8"}
 	b.extra = []map[string]any{deposit, retry}
 	at, raw := b.raw(t, nil)
-	raw = bytes.Replace(raw, []byte(`"chainId": "0x1",`+"\n \"receipts\""), []byte(`"receipts"`), 1)
 	got, err := evm.New(flow.Ethereum).Decode(at, flow.Hash{}, raw)
 	if err != nil {
 		t.Fatal(err)
