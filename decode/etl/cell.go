@@ -22,7 +22,7 @@ type row struct {
 
 // parse reads a line: a CSV record if there are columns, else a JSON object.
 func parse(columns []string, text string) (map[string]string, error) {
-	cells := map[string]string{}
+	cells := make(map[string]string, len(columns))
 	if len(columns) == 0 {
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(text), &object); err != nil {
@@ -43,11 +43,14 @@ func parse(columns []string, text string) (map[string]string, error) {
 		}
 		return cells, nil
 	}
-	r := csv.NewReader(strings.NewReader(text))
-	r.FieldsPerRecord = -1
-	record, err := r.Read()
-	if err != nil {
-		return nil, err
+	record := strings.Split(text, ",")
+	if strings.Contains(text, `"`) {
+		r := csv.NewReader(strings.NewReader(text))
+		r.FieldsPerRecord = -1
+		var err error
+		if record, err = r.Read(); err != nil {
+			return nil, err
+		}
 	}
 	if len(record) != len(columns) {
 		return nil, fmt.Errorf("%d columns, the header has %d", len(record), len(columns))

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -249,4 +251,39 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+// BenchmarkTables reads and decodes 500 blocks of 100 transactions with a log each, from CSV.
+func BenchmarkTables(b *testing.B) {
+	dir := b.TempDir()
+	var txs, receipts, logs strings.Builder
+	txs.WriteString(txHead + "\n")
+	receipts.WriteString(rcpHead + "\n")
+	logs.WriteString(logHead + "\n")
+	for n := range 500 {
+		for i := range 100 {
+			id := h(1000*n + i)
+			fmt.Fprintf(&txs, "%s,%s,%d,%d,%s,%s,5,10,0\n", id, h(n), n, i, ann, ben)
+			fmt.Fprintf(&receipts, "%s,%d,%d,10,10,1\n", id, i, n)
+			fmt.Fprintf(&logs, "%d,%s,%d,%d,%s,%s,\"%s,%s,%s\"\n", i, id, i, n, token, word("5"), event, word(ann), word(ben))
+		}
+	}
+	size := int64(0)
+	for name, text := range map[string]string{"transactions.csv": txs.String(), "receipts.csv": receipts.String(), "logs.csv": logs.String()} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+		size += int64(len(text))
+	}
+	b.SetBytes(size)
+	moves := 0
+	for b.Loop() {
+		moves = 0
+		for _, block := range fromTables(b, dir) {
+			for _, tx := range block.Txs {
+				moves += len(tx.Movements)
+			}
+		}
+	}
+	b.ReportMetric(float64(moves)*float64(b.N)/b.Elapsed().Seconds(), "movements/s")
 }

@@ -78,17 +78,17 @@ func (s *Source) next(ctx context.Context) (source.Block, error) {
 	if err := ctx.Err(); err != nil {
 		return source.Block{}, err
 	}
-	height, any := uint64(0), false
+	height, found := uint64(0), false
 	for _, t := range s.tables {
 		switch h, err := t.peek(ctx); {
 		case errors.Is(err, io.EOF):
 		case err != nil:
 			return source.Block{}, err
-		case !any || h < height:
-			height, any = h, true
+		case !found || h < height:
+			height, found = h, true
 		}
 	}
-	if !any {
+	if !found {
 		return source.Block{}, io.EOF
 	}
 	out := source.Block{Point: flow.Point{Chain: s.cfg.Chain, Height: height}}
@@ -116,7 +116,7 @@ func (s *Source) next(ctx context.Context) (source.Block, error) {
 			}
 			f := &raw.Files[len(raw.Files)-1]
 			f.Rows = append(f.Rows, rawRow{r.line, strings.ToValidUTF8(string(r.text), "\ufffd"), r.long})
-			if !r.long && (out.Point.Hash.IsZero() || out.Point.Time == 0) {
+			if first := len(f.Rows) == 1; first && !r.long && (out.Point.Hash.IsZero() || out.Point.Time == 0) {
 				p, parent := point(t.name, f.Columns, r.text)
 				if out.Point.Hash.IsZero() {
 					out.Point.Hash = p.Hash
