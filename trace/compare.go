@@ -44,7 +44,7 @@ type rowKey struct {
 
 // Compare makes the table of several results of one theft.
 func Compare(results []Result) Table {
-	t := Table{}
+	t := Table{Policies: []string{}, Rows: []Row{}, Lines: []Certainty{}}
 	index := map[rowKey]int{}
 	row := func(k rowKey, policy int, claim flow.Amount) {
 		if claim.IsZero() {

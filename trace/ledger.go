@@ -55,6 +55,16 @@ type accountKey struct {
 type line struct {
 	asset  flow.Asset
 	stolen flow.Amount
+	// floor is the dust floor when stolen was floorOf: kept so that it is divided once and not for each piece.
+	floor, floorOf flow.Amount
+}
+
+// dustFloor is the least claim that is followed.
+func (n *line) dustFloor(share int64) flow.Amount {
+	if n.floorOf != n.stolen {
+		n.floor, n.floorOf = n.stolen.Share(flow.NewAmount(uint64(share)), flow.NewAmount(billion)), n.stolen
+	}
+	return n.floor
 }
 
 // A record is what the ledger knows of one holder that claim has ever reached.

@@ -436,8 +436,7 @@ func (l *Ledger) dust(e *event, t *leg, segs []Segment, route *router) (n int) {
 		}
 		small := units.Less(l.options.Dust[e.asset])
 		if share := l.options.DustShare; share > 0 && !small {
-			floor := l.lines[s.Line-1].stolen.Share(flow.NewAmount(uint64(share)), flow.NewAmount(billion))
-			small = claim.Less(floor)
+			small = claim.Less(l.lines[s.Line-1].dustFloor(share))
 		}
 		if !small {
 			continue

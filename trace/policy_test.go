@@ -241,7 +241,7 @@ func TestFIFOBackwardFindsTheTheft(t *testing.T) {
 		o := exact(FIFO)
 		o.Backward = true
 		back := newCase(t, &world{theft: Theft{"back", []Source{Outflow{Account: who(textChain, "nobody")}}}}, o).ledgers[textChain][0]
-		back.lines = []line{{h.Asset, h.Amount}}
+		back.lines = []line{{asset: h.Asset, stolen: h.Amount}}
 		for _, r := range forward.ledgers[textChain][0].records() {
 			b := back.record(r.holder, 0, flow.Pos{}, 0)
 			for i := r.state.Len() - 1; i >= 0; i-- {

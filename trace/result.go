@@ -92,16 +92,21 @@ type Result struct {
 	Partial      bool         `json:"partial"`
 	Continue     []string     `json:"continue,omitempty"` // if partial: why, and what to do
 	Hash         flow.Hash    `json:"hash"`
+	back         bool
 }
 
-// Rest is what a partial result did not follow, as sources of a further trace.
+// Rest is what a partial result did not follow, as sources of a further trace in the same direction.
 func (r *Result) Rest() []Source {
 	var rest []Source
 	for _, s := range r.Holders {
 		switch {
 		case s.End != OutBudget || s.Claim.IsZero():
 		case s.Outpoint.IsZero():
-			rest = append(rest, Holding{s.Account, s.Asset, s.Units, next(s.Last)})
+			at := s.Last
+			if !r.back {
+				at = next(at)
+			}
+			rest = append(rest, Holding{s.Account, s.Asset, s.Units, at})
 		default:
 			rest = append(rest, Coin{s.Outpoint, s.Account, s.Asset, s.Units})
 		}
@@ -111,14 +116,17 @@ func (r *Result) Rest() []Source {
 
 // result makes one Result of the ledgers of one policy. It returns an error if a unit was made or lost: our mistake.
 func result(ledgers []*Ledger) (Result, error) {
-	r := Result{Policy: ledgers[0].policy.String()}
+	r := Result{
+		Policy: ledgers[0].policy.String(), back: ledgers[0].options.Backward,
+		Lines: []Line{}, Holders: []Share{}, Sinks: []Sunk{}, Edges: []Edge{}, Assumed: []Assumption{},
+	}
 	for _, l := range ledgers {
 		if err := l.Check(); err != nil {
 			return r, err
 		}
 		offset := len(r.Lines)
 		for _, n := range l.lines {
-			r.Lines = append(r.Lines, Line{Asset: n.asset, Stolen: n.stolen})
+			r.Lines = append(r.Lines, Line{Asset: n.asset, Stolen: n.stolen, Sinks: []SinkOfALine{}})
 		}
 		cuts := r.addHolders(l, offset)
 		r.addSinks(l, offset)
@@ -228,7 +236,7 @@ func (r *Result) addSinks(l *Ledger, offset int) {
 		index[k] = len(r.Sinks)
 		sunk := Sunk{
 			Sink: k.sink, Account: k.account, Asset: k.asset, Line: k.line + offset, Reason: s.reason, Claim: s.claim, Units: s.units,
-			Pieces: s.count, First: l.real(s.first), Last: l.real(s.last), Time: s.time, Until: s.until,
+			Pieces: s.count, First: l.real(s.first), Last: l.real(s.last), Time: s.time, Until: s.until, Txs: []flow.Hash{},
 		}
 		line := &r.Lines[sunk.Line-1]
 		if l.policy == Poison {

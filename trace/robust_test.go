@@ -77,6 +77,9 @@ func TestReportInJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if empty, err := json.Marshal(Compare(nil)); err != nil || bytes.Contains(empty, []byte("null")) {
+		t.Errorf("an empty table is %s, %v", empty, err)
+	}
 	var back Report
 	if err := json.Unmarshal(text, &back); err != nil {
 		t.Fatal(err)
@@ -87,6 +90,9 @@ func TestReportInJSON(t *testing.T) {
 	}
 	if !bytes.Equal(text, again) {
 		t.Error("JSON does not read back to what was written")
+	}
+	if bytes.Contains(text, []byte("null")) {
+		t.Errorf("null instead of an empty list in %s", text)
 	}
 	for _, key := range []string{`"results"`, `"stolen"`, `"holders"`, `"sinks"`, `"disagreement"`, `"hash"`} {
 		if !bytes.Contains(text, []byte(key)) {

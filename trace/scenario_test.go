@@ -407,6 +407,25 @@ func TestBudgetsAreHonest(t *testing.T) {
 	}
 }
 
+func TestRestGoesOnBackward(t *testing.T) {
+	txs := accountStory(`
+		>a 100
+		a>b 100
+		b>c 100`)
+	o := exact(FIFO)
+	o.Backward = true
+	o.Budget.Hops = 1
+	from := []Source{Holding{Account: who(textChain, "c"), Asset: coinAsset, Amount: num(100)}}
+	r := run(t, newGraph(txs), Theft{"c", from}, o)
+	if got := claims(&r.Results[0], namesOf(txs, textChain)); got != "a=100" || !r.Partial {
+		t.Fatalf("one hop back: %q, partial %t", got, r.Partial)
+	}
+	r = run(t, newGraph(txs), Theft{"rest", r.Results[0].Rest()}, o)
+	if got := claims(&r.Results[0], namesOf(txs, textChain)); got != "issued=100" || r.Partial || len(r.Results[0].Assumed) > 0 {
+		t.Errorf("the rest: %q, partial %t, assumed %v", got, r.Partial, r.Results[0].Assumed)
+	}
+}
+
 func TestAssumptionsAreListed(t *testing.T) {
 	txs := accountStory(`
 		victim>thief 20

@@ -101,7 +101,7 @@ func (l *Ledger) restore(b []byte) error {
 	l.started, l.last = d.bool(), d.pos()
 	l.spent = d.bool()
 	for n := d.count(2); n > 0 && d.err == nil; n-- {
-		l.lines = append(l.lines, line{d.asset(), d.amount()})
+		l.lines = append(l.lines, line{asset: d.asset(), stolen: d.amount()})
 	}
 	for n := d.count(20); n > 0 && d.err == nil; n-- {
 		l.restoreRecord(d)
