@@ -80,7 +80,8 @@ func (j *journey) step() string {
 		if len(blocks) == 0 {
 			return "nothing"
 		}
-		if top := blocks[len(blocks)-1].Point; j.final[c] == 0 || top.Height > j.final[c] {
+		final, sealed := j.final[c]
+		if top := blocks[len(blocks)-1].Point; !sealed || top.Height > final {
 			j.maker.Pop(c)
 			j.floor[c] = min(j.floor[c], len(blocks)-1)
 			return check("undo", j.s.Undo(ctx, top))

@@ -1,18 +1,28 @@
 package pebblestore
 
 import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
+	"github.com/spoor-dev/spoor/store/memstore"
 	"github.com/spoor-dev/spoor/store/storetest"
 )
 
 func openMem(t *testing.T, o Options) *Store {
 	t.Helper()
-	o.fs = vfs.NewMem()
-	o.CacheBytes = 8 << 20
+	if o.fs == nil {
+		o.fs = vfs.NewMem()
+	}
+	o.CacheBytes = 1 << 20
 	s, err := Open("store", o)
 	if err != nil {
 		t.Fatal(err)
@@ -27,4 +37,211 @@ func TestStore(t *testing.T) {
 // With segments of a few movements every answer is put together from many segments and a head.
 func TestStoreOfSmallSegments(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return openMem(t, Options{SegmentMovements: 3}) })
+}
+
+func TestFormat(t *testing.T) {
+	fs := vfs.NewMem()
+	s := openMem(t, Options{fs: fs})
+	if err := s.db.Set([]byte{keyFormat}, append(binary.AppendUvarint(nil, formatVersion+6), make([]byte, 32)...), pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Open("store", Options{fs: fs})
+	if !errors.Is(err, store.ErrFormat) || !strings.Contains(err.Error(), fmt.Sprintf("has version %d, this program reads version %d", formatVersion+6, formatVersion)) {
+		t.Fatalf("open of another format: %v", err)
+	}
+	if _, err := Open("store", Options{fs: fs}); !errors.Is(err, store.ErrFormat) {
+		t.Fatalf("the failed open kept the lock: %v", err)
+	}
+}
+
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{CacheBytes: 1 << 20, MinFreeBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); err == nil || !strings.Contains(err.Error(), "in use") {
+		t.Fatalf("second open of %s: %v; want that it is in use", dir, err)
+	}
+	if n, err := s.Append(t.Context(), []flow.Block{storetest.NewSeededMaker(1).Next(storetest.Ethereum)}); n != 1 || err != nil {
+		t.Fatalf("append on a real disk = %d, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = Open(dir, Options{}); err != nil {
+		t.Fatalf("open after close: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(t.Context(), nil); err == nil {
+		t.Fatal("append to a closed store: no error")
+	}
+	if _, err := s.Snapshot(); err == nil {
+		t.Fatal("snapshot of a closed store: no error")
+	}
+}
+
+// A disk that fills up stops the store before anything is half-written, and it goes on when there is room again.
+func TestFull(t *testing.T) {
+	for _, bulk := range []bool{false, true} {
+		free := uint64(1 << 40)
+		s := openMem(t, Options{Bulk: bulk, SegmentMovements: 40, MinFreeBytes: 1 << 20, freeSpace: func() (uint64, error) { return free, nil }})
+		m := storetest.NewSeededMaker(3)
+		want := memstore.New()
+		put := func(final bool) {
+			t.Helper()
+			b := m.Next(storetest.Ethereum)
+			if n, err := s.Append(t.Context(), []flow.Block{b}); n != 1 || err != nil {
+				t.Fatalf("append = %d, %v", n, err)
+			}
+			if _, err := want.Append(t.Context(), []flow.Block{b}); err != nil {
+				t.Fatal(err)
+			}
+			if final {
+				if err := s.Final(t.Context(), b.Point); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for range 30 {
+			put(false)
+		}
+		free = 1<<20 - 1
+		next := m.Propose(storetest.Ethereum)
+		if n, err := s.Append(t.Context(), []flow.Block{next}); n != 0 || !errors.Is(err, store.ErrFull) {
+			t.Fatalf("append to a full disk = %d, %v; want ErrFull", n, err)
+		}
+		blocks := m.Blocks(storetest.Ethereum)
+		if err := s.Final(t.Context(), blocks[20].Point); err != nil && !errors.Is(err, store.ErrFull) {
+			t.Fatalf("final on a full disk: %v", err)
+		}
+		if err := s.Compact(t.Context()); !errors.Is(err, store.ErrFull) {
+			t.Fatalf("compact on a full disk: %v; want ErrFull", err)
+		}
+		compare(t, "full", s, want)
+		free = 1 << 40
+		put(true)
+		if err := s.Compact(t.Context()); err != nil {
+			t.Fatalf("compact with room again: %v", err)
+		}
+		compare(t, "room again", s, want)
+		if st, err := s.Stats(); err != nil || st.Segments == 0 || st.Blocks != 31 {
+			t.Fatalf("stats = %+v, %v; want 31 blocks, some in segments", st, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// In a bulk load depth makes final, so that memory stays bounded, and the newest blocks can still be undone.
+func TestBulk(t *testing.T) {
+	s := openMem(t, Options{Bulk: true, SegmentMovements: 1000})
+	w := newWorkload(500)
+	var all []flow.Block
+	for range bulkUndo + 600 {
+		all = append(all, w.next(4))
+	}
+	if n, err := s.Append(t.Context(), all); n != len(all) || err != nil {
+		t.Fatalf("append = %d, %v", n, err)
+	}
+	st, err := s.Stats()
+	if err != nil || st.Segments == 0 || st.HeadBlocks < bulkUndo || st.HeadBlocks > bulkUndo+300 {
+		t.Fatalf("stats = %+v, %v; want about %d blocks in the head", st, err, bulkUndo)
+	}
+	for range 10 {
+		top := all[len(all)-1].Point
+		if err := s.Undo(t.Context(), top); err != nil {
+			t.Fatalf("undo %s: %v", top, err)
+		}
+		all = all[:len(all)-1]
+	}
+	if err := s.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = openMem(t, Options{fs: s.o.fs})
+	want := memstore.New()
+	if _, err := want.Append(t.Context(), all); err != nil {
+		t.Fatal(err)
+	}
+	compare(t, "bulk", s, want)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A hub's entries stand in several parts; a question from a place on reads only the last ones.
+func TestHub(t *testing.T) {
+	s := openMem(t, Options{SegmentMovements: 30_000})
+	c := flow.Ethereum
+	w := newWorkload(50)
+	hub, other := w.accounts[0], w.accounts[1]
+	var blocks []flow.Block
+	for h := range uint64(300) {
+		p := flow.Point{Chain: c, Height: 2 * h, Hash: w.hash(), Time: int64(h)}
+		b := flow.Block{Point: p}
+		for i := range uint32(250) {
+			tx := flow.Tx{ID: w.hash(), Point: p, Index: i}
+			a := w.accounts[2+int(i)%48]
+			tx.Movements = []flow.Movement{flow.In1Out1(flow.Transfer, c.Native(), i, hub, a, flow.NewAmount(h<<32|uint64(i)))}
+			if i == 7 && h%50 == 0 {
+				tx.Movements = append(tx.Movements, flow.In1Out1(flow.Transfer, c.Native(), 9, hub, other, flow.NewAmount(1)))
+			}
+			b.Txs = append(b.Txs, tx)
+		}
+		blocks = append(blocks, b)
+	}
+	if n, err := s.Append(t.Context(), blocks); n != len(blocks) || err != nil {
+		t.Fatalf("append = %d, %v", n, err)
+	}
+	if err := s.Final(t.Context(), blocks[289].Point); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := s.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := snap.IDs(t.Context(), c, []flow.Account{hub, other})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []store.Entry
+	ask := func(a store.Ask) (found []store.Entry) {
+		if err := snap.Entries(t.Context(), c, []store.Ask{a}, func(_ int, e []store.Entry) error { found = slices.Clone(e); return nil }); err != nil {
+			t.Fatalf("entries %+v: %v", a, err)
+		}
+		return found
+	}
+	if all = ask(store.Ask{Holder: ids[0]}); len(all) != 300*250+6 {
+		t.Fatalf("the hub has %d entries; want %d", len(all), 300*250+6)
+	}
+	if got := len(ask(store.Ask{Holder: ids[1]})); got != 6 {
+		t.Fatalf("the other has %d entries; want 6", got)
+	}
+	for i := 0; i < len(all); i += 977 {
+		for _, from := range []flow.Pos{all[i].Pos, {Height: all[i].Pos.Height, Tx: all[i].Pos.Tx, Movement: 1}, {Height: max(all[i].Pos.Height, 1) - 1}} {
+			first := slices.IndexFunc(all, func(e store.Entry) bool { return e.Pos.Compare(from) >= 0 })
+			want := all[max(first, 0):]
+			if got := ask(store.Ask{Holder: ids[0], From: from}); !slices.Equal(got, want) {
+				t.Fatalf("from %v: %d entries; want %d", from, len(got), len(want))
+			}
+			if got := ask(store.Ask{Holder: ids[0], From: from, Limit: 3}); !slices.Equal(got, want[:min(3, len(want))]) {
+				t.Fatalf("3 from %v: %v; want %v", from, got, want[:min(3, len(want))])
+			}
+		}
+	}
+	if err := errors.Join(snap.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
 }

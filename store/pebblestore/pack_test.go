@@ -1,0 +1,172 @@
+package pebblestore
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/store"
+	"github.com/spoor-dev/spoor/store/storetest"
+)
+
+func TestAmounts(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var w [4]uint64
+		for i := range rapid.IntRange(0, 4).Draw(t, "words") {
+			w[i] = rapid.Uint64().Draw(t, "word")
+		}
+		a := flow.AmountFromWords(w)
+		if zeros := rapid.IntRange(0, 70).Draw(t, "zeros"); rapid.Bool().Draw(t, "round") {
+			a, _ = flow.ParseAmount(fmt.Sprint(rapid.Uint32().Draw(t, "factor")) + string(bytes.Repeat([]byte("0"), min(zeros, 67))))
+		}
+		b := appendAmount(nil, a)
+		r := &cursor{b: b}
+		if got := r.amount(r.byte()); got != a || r.checkEnd() != nil {
+			t.Fatalf("amount %s reads back as %s from %x: %v", a, got, b, r.checkEnd())
+		}
+		for n := range b {
+			if r := (&cursor{b: b[:n]}); r.amount(r.byte()) == a && r.check() == nil {
+				t.Fatalf("amount %s reads back from %d of its %d bytes", a, n, len(b))
+			}
+		}
+	})
+}
+
+func TestShortNumbers(t *testing.T) {
+	var last []byte
+	for _, v := range []uint32{0, 1, 247, 248, 255, 256, 65535, 65536, 1<<24 - 1, 1 << 24, 1<<32 - 1} {
+		b := appendShort(nil, v)
+		if got, rest, ok := readShort(append(b, 7)); got != v || !ok || len(rest) != 1 {
+			t.Errorf("%d reads back as %d, %x, %v", v, got, rest, ok)
+		}
+		if bytes.Compare(last, b) >= 0 {
+			t.Errorf("%d is written %x, which does not sort behind %x", v, b, last)
+		}
+		last = b
+	}
+}
+
+func TestNameTable(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(4, 4))
+	table, want := newNameTable(), map[string]uint32{}
+	for i := range uint32(20_000) {
+		key := fmt.Sprintf("%x", rnd.Uint32N(30_000))
+		if rnd.IntN(5) == 0 {
+			table.remove(key, nameHash(key))
+			delete(want, key)
+		} else if want[key] == 0 {
+			table.put(key, nameHash(key), i+1)
+			want[key] = i + 1
+		}
+	}
+	for i := range 30_000 {
+		key := fmt.Sprintf("%x", i)
+		if got := table.id(key, nameHash(key)); got != want[key] {
+			t.Fatalf("id of %s = %d; want %d", key, got, want[key])
+		}
+	}
+}
+
+// seedBlocks are packed blocks of a chain for the fuzzers.
+func seedBlocks(tb testing.TB, c flow.Chain) (*lane, []*block) {
+	l := newLane(c, 0)
+	m := storetest.NewSeededMaker(5)
+	for range 30 {
+		b := m.Next(c)
+		head, err := l.make(&Store{}, &b)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		l.push(head)
+	}
+	return l, l.blocks
+}
+
+// FuzzHead reads head blocks: what was read is written back the same, and everything in it can be read without harm.
+func FuzzHead(f *testing.F) {
+	for _, c := range storetest.Chains() {
+		_, blocks := seedBlocks(f, c)
+		for _, b := range blocks {
+			f.Add(appendHead(nil, b), c == storetest.Regtest)
+		}
+	}
+	f.Fuzz(func(t *testing.T, v []byte, utxo bool) {
+		c := storetest.Ethereum
+		if utxo {
+			c = storetest.Regtest
+		}
+		b, err := readHead(v, c, 5)
+		if err != nil {
+			return
+		}
+		forms := append([]form{{kind: 1, asset: c.Native()}, {kind: 4, nft: true, name: "erc721:0x0000000000000000000000000000000000000001"}}, b.forms...)
+		r := newRun([]*block{b}, forms, &secret{1, 2, 3, 4})
+		if x, err := r.holders(); err == nil {
+			e := entryReader{chain: c, forms: forms}
+			for _, rec := range x.recs {
+				var entry store.Entry
+				if err := e.item(x.log[rec.at:], r.heights, &entry); err != nil && len(x.recs) == 0 {
+					t.Fatal(err)
+				}
+			}
+		}
+		r.txs()
+		_, _ = r.spends()
+		l := &looker{v: &view{chain: c, forms: forms, blocks: []*block{b}, nextID: 1 << 31}, accounts: map[uint32]flow.Account{}}
+		for i, ch := range b.chunks {
+			body, _ := b.chunk(i)
+			for r := newBodyReader(body, ch.tx, forms); r.nextTx(); {
+				if _, err := l.movements(&r); err != nil {
+					break
+				}
+			}
+		}
+		again, err := readHead(appendHead(nil, b), c, 5)
+		if err != nil || again.point != b.point || !bytes.Equal(again.body, b.body) || !bytes.Equal(again.ids, b.ids) || len(again.names) != len(b.names) {
+			t.Fatalf("head block %x is not read back: %v", v, err)
+		}
+	})
+}
+
+// FuzzValues reads the values of segments.
+func FuzzValues(f *testing.F) {
+	for _, c := range storetest.Chains() {
+		l, blocks := seedBlocks(f, c)
+		log, recs, err := logEntries(nil, nil, blocks, l.forms.all, 1)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, rec := range recs {
+			item := log[rec.at:]
+			f.Add(append([]byte{3, 1}, item[itemHead:itemHead+int(item[itemHead-1])]...))
+		}
+		f.Add(appendHeader(nil, blocks[0]))
+	}
+	f.Add(appendMarks(nil, []hashed{{hash: 1 << 40}, {hash: 2 << 40}}))
+	f.Add(appendSegment(nil, segment{first: 4, last: 9, blocks: 3, nextID: 7}))
+	forms := []form{{kind: 1, asset: flow.Ethereum.Native()}, {kind: 4, nft: true, name: "erc721:0x0000000000000000000000000000000000000001"}}
+	f.Fuzz(func(t *testing.T, v []byte) {
+		x := entryReader{chain: flow.Ethereum, forms: forms}
+		if entries, err := x.value(nil, v, &segment{first: 3, common: 1}, flow.Pos{}, 0); err == nil {
+			if some, err := x.value(nil, v, &segment{first: 3, common: 1}, flow.Pos{}, 1); err != nil || len(some) != min(1, len(entries)) {
+				t.Fatalf("%d entries in %x, of which at most 1 gives %d, %v", len(entries), v, len(some), err)
+			}
+		}
+		_, _ = readTxPiece(nil, v, 3, 1)
+		_, _ = readIDPiece(nil, v, 3, 1)
+		if s, err := readSegment(v, 1); err == nil && s.last < s.first {
+			t.Fatalf("segment %x ends before it begins", v)
+		}
+		_, _ = nameIn(v, 3)
+		readHeader(&cursor{b: v}, flow.Ethereum, 1, &block{})
+		_, _ = readForm(&cursor{b: v}, flow.Ethereum)
+		for r := (&cursor{b: v}); r.at < len(v) && !r.bad; {
+			r.piece(1, groupBits)
+		}
+		_, _ = segmentOfKey(v)
+	})
+}
