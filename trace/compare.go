@@ -94,7 +94,17 @@ func Compare(results []Result) Table {
 	}
 	slices.SortFunc(t.Lines, func(a, b Certainty) int { return a.Stolen.Compare(b.Stolen) })
 	slices.SortFunc(t.Rows, func(a, b Row) int {
-		return cmp.Or(a.Stolen.Compare(b.Stolen), b.Low.Compare(a.Low), b.High.Compare(a.High), cmp.Compare(a.Sink, b.Sink), a.Holder.Compare(b.Holder))
+		switch {
+		case a.Stolen != b.Stolen:
+			return a.Stolen.Compare(b.Stolen)
+		case a.Low != b.Low:
+			return b.Low.Compare(a.Low)
+		case a.High != b.High:
+			return b.High.Compare(a.High)
+		case a.Sink != b.Sink:
+			return cmp.Compare(a.Sink, b.Sink)
+		}
+		return a.Holder.Compare(b.Holder)
 	})
 	return t
 }

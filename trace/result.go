@@ -141,10 +141,18 @@ func result(ledgers []*Ledger) (Result, error) {
 		r.Continue = append(r.Continue, cuts...)
 	}
 	r.Partial = len(r.Continue) > 0
-	// Both lists are in the order of their names already.
-	slices.SortStableFunc(r.Holders, func(a, b Share) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), b.Claim.Compare(a.Claim), b.Received.Compare(a.Received))
+	slices.SortFunc(r.Holders, func(a, b Share) int {
+		switch {
+		case a.Line != b.Line:
+			return cmp.Compare(a.Line, b.Line)
+		case a.Claim != b.Claim:
+			return b.Claim.Compare(a.Claim)
+		case a.Received != b.Received:
+			return b.Received.Compare(a.Received)
+		}
+		return a.Holder.Compare(b.Holder)
 	})
+	// Sub-accounts are in the order of their names already.
 	slices.SortStableFunc(r.Sinks, func(a, b Sunk) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), b.Claim.Compare(a.Claim), b.Units.Compare(a.Units))
 	})
