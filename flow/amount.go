@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/big"
 	"math/bits"
+	"slices"
 	"strings"
 
 	"github.com/holiman/uint256"
@@ -180,54 +181,37 @@ func Split(total Amount, weights []Amount) []Amount {
 		parts[0] = total
 		return parts
 	}
-	whole, over := uint256.FromBig(sum)
-	if over {
-		return splitBig(total, weights, sum)
-	}
 	left := total
-	rests := make([]uint256.Int, len(weights))
+	rests := make([]Amount, len(weights))
+	whole, over := uint256.FromBig(sum)
 	for i := range weights {
-		parts[i].v.MulDivOverflow(&total.v, &weights[i].v, whole)
-		rests[i].MulMod(&total.v, &weights[i].v, whole)
+		if over { // only a hostile token's weights sum to more than 256 bits
+			parts[i], rests[i] = divideBig(total, weights[i], sum)
+		} else {
+			parts[i].v.MulDivOverflow(&total.v, &weights[i].v, whole)
+			rests[i].v.MulMod(&total.v, &weights[i].v, whole)
+		}
 		left, _ = left.Sub(parts[i])
 	}
+	order := make([]int, len(weights))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return rests[b].Compare(rests[a]) })
 	n, _ := left.Uint64() // fewer than len(weights)
-	for ; n > 0; n-- {
-		best := 0
-		for i := range rests {
-			if rests[i].Gt(&rests[best]) {
-				best = i
-			}
-		}
-		parts[best], _ = parts[best].Add(NewAmount(1))
-		rests[best].Clear()
+	for _, i := range order[:n] {
+		parts[i], _ = parts[i].Add(NewAmount(1))
 	}
 	return parts
 }
 
-// splitBig is Split for weights whose sum needs more than 256 bits, which only a hostile token can have.
-func splitBig(total Amount, weights []Amount, sum *big.Int) []Amount {
-	parts := make([]Amount, len(weights))
-	rests := make([]*big.Int, len(weights))
-	left := total
-	for i := range weights {
-		q := new(big.Int).Mul(total.Big(), weights[i].Big())
-		rests[i] = new(big.Int)
-		q.QuoRem(q, sum, rests[i])
-		parts[i].v.SetFromBig(q)
-		left, _ = left.Sub(parts[i])
-	}
-	for n, _ := left.Uint64(); n > 0; n-- {
-		best := 0
-		for i := range rests {
-			if rests[i].Cmp(rests[best]) > 0 {
-				best = i
-			}
-		}
-		parts[best], _ = parts[best].Add(NewAmount(1))
-		rests[best].SetInt64(0)
-	}
-	return parts
+// divideBig is total·weight/sum rounded down, and the remainder without the low bits that do not fit an Amount: it only
+// decides who gets the units left over.
+func divideBig(total, weight Amount, sum *big.Int) (part, rest Amount) {
+	q, r := new(big.Int).QuoRem(new(big.Int).Mul(total.Big(), weight.Big()), sum, new(big.Int))
+	part.v.SetFromBig(q)
+	rest.v.SetFromBig(r.Rsh(r, uint(max(sum.BitLen()-256, 0))))
+	return part, rest
 }
 
 // A Sum adds up to 2⁶⁴ amounts without overflow, so that even a hostile token's history can be totalled exactly.

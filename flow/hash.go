@@ -103,3 +103,16 @@ func (o Outpoint) Compare(p Outpoint) int {
 
 // String is "transaction:index".
 func (o Outpoint) String() string { return fmt.Sprintf("%s:%d", o.Tx, o.Index) }
+
+// MarshalText writes "transaction:index".
+func (o Outpoint) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (o *Outpoint) UnmarshalText(b []byte) error {
+	v, err := ParseOutpoint(string(b))
+	if err != nil {
+		return err
+	}
+	*o = v
+	return nil
+}

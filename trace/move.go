@@ -172,7 +172,11 @@ func (l *Ledger) pay(e *event) (hops int) {
 	w := &l.work
 	w.given, w.owner = w.given[:0], w.owner[:0]
 	hops = math.MaxInt
-	for i := range e.givers {
+	for n := range e.givers {
+		i := n
+		if l.newestFirst(e) && !e.back {
+			i = len(e.givers) - 1 - n
+		}
 		g := &e.givers[i]
 		start := len(w.given)
 		r := l.legRecord(e, g)
@@ -327,12 +331,20 @@ func (l *Ledger) insertClean(start int, units flow.Amount) {
 	w.given = slices.Insert(w.given, start, Segment{Units: units})
 }
 
-// fill lays work.given out over the takers and delivers it.
+// newestFirst reports whether the coins of a transaction are a stack: under LIFO its last input pays its first output.
+func (l *Ledger) newestFirst(e *event) bool { return e.utxo && l.policy == LIFO }
+
+// fill lays work.given out over the takers and delivers it. Backward the takers are the inputs, so that it is they who
+// are turned round where coins are a stack.
 func (l *Ledger) fill(e *event, hops int) {
 	w := &l.work
+	at := func(n int) int { return n }
+	if l.newestFirst(e) && e.back {
+		at = func(n int) int { return len(e.takers) - 1 - n }
+	}
 	w.amounts = w.amounts[:0]
-	for i := range e.takers {
-		w.amounts = append(w.amounts, e.takers[i].amount)
+	for n := range e.takers {
+		w.amounts = append(w.amounts, e.takers[at(n)].amount)
 	}
 	for len(w.taken) < len(e.takers) {
 		w.taken = append(w.taken, nil)
@@ -340,10 +352,10 @@ func (l *Ledger) fill(e *event, hops int) {
 	for i := range e.takers {
 		w.taken[i] = w.taken[i][:0]
 	}
-	l.policy.Fill(w.given, w.amounts, func(i int, g Segment) { w.taken[i] = append(w.taken[i], g) })
+	l.policy.Fill(w.given, w.amounts, func(n int, g Segment) { w.taken[at(n)] = append(w.taken[at(n)], g) })
 	route := router{given: w.given, owner: w.owner, marks: l.policy == Poison}
-	for i := range e.takers {
-		l.deliver(e, i, hops, &route)
+	for n := range e.takers {
+		l.deliver(e, at(n), hops, &route)
 	}
 	for _, r := range w.paying {
 		r.paying = false

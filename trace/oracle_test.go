@@ -183,8 +183,12 @@ func (o *oracle) sink(s Sink, units []bool) {
 // coin is one transaction of a UTXO chain.
 func (o *oracle) coin(id flow.Hash, m *flow.Movement) {
 	var units []bool
-	for i, l := range m.In {
-		p := o.coins[m.Spent[i]]
+	for n := range m.In {
+		i := n
+		if o.policy == LIFO { // the last coin is on top of the stack
+			i = len(m.In) - 1 - n
+		}
+		l, p := m.In[i], o.coins[m.Spent[i]]
 		if p == nil {
 			units = append(units, make([]bool, small(l.Amount))...)
 			continue

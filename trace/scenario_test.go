@@ -196,7 +196,7 @@ func TestCoinStories(t *testing.T) {
 				t0: -> thief=60
 				t1: ? t0.0 -> b=50 c=50`,
 			sources: coin("t0.0", 60),
-			want:    map[Policy]string{FIFO: "c=50 b=10", Haircut: "c=30 b=30"},
+			want:    map[Policy]string{FIFO: "c=50 b=10", LIFO: "b=50 c=10", Haircut: "c=30 b=30"},
 		},
 		{
 			name: "part-of-a-coin",
