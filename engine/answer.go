@@ -3,6 +3,8 @@ package engine
 import (
 	"context"
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 
 	"github.com/spoor-dev/spoor/flow"
@@ -18,35 +20,48 @@ const TraceVersion = 1
 type Answer struct {
 	Version      string           `json:"version"`
 	TraceVersion int              `json:"trace_version"`
-	Chains       []ChainState     `json:"chains"`        // the facts that were read
-	LabelCount   int              `json:"label_count"`   // how many labels the trace knew
-	BadLabels    []string         `json:"bad_labels"`    // rows of the labels that were refused
-	Labels       map[string]Label `json:"labels"`        // of the accounts in the answer, by CAIP-10
-	DoesNotKnow  []string         `json:"does_not_know"` // sentences
-	Partial      bool             `json:"partial"`       // the budget ended it, or facts are missing
+	Chains       []ChainState     `json:"chains"`         // the facts that were read
+	LabelCount   int              `json:"label_count"`    // how many labels the trace knew
+	BadLabels    []string         `json:"bad_labels"`     // the first rows of the labels that were refused, with the reason
+	BadLabelRows int              `json:"bad_label_rows"` // how many there were in all
+	Services     int              `json:"services"`       // how many of the labels are of services, where a trace ends
+	Labels       map[string]Label `json:"labels"`         // of the accounts in the answer, by CAIP-10
+	DoesNotKnow  []string         `json:"does_not_know"`  // sentences
+	Partial      bool             `json:"partial"`        // the budget ended it, or facts are missing
 	Report       *trace.Report    `json:"report"`
 }
 
 // A ChainState is one chain of the store as the trace saw it.
 type ChainState struct {
-	Tip    flow.Point   `json:"tip"`
-	Covers []string     `json:"covers"` // what the blocks of the theft hold and prove, see flow.Coverage
-	Holes  []store.Hole `json:"holes"`  // heights which the store does not hold
+	First      flow.Point   `json:"first"`       // the first block of the store
+	Tip        flow.Point   `json:"tip"`         // its newest
+	Covers     []string     `json:"covers"`      // what the blocks of the theft hold and prove, see flow.Coverage
+	HoleBlocks uint64       `json:"hole_blocks"` // heights between the two which the store does not hold
+	HoleRuns   int          `json:"hole_runs"`
+	Holes      []store.Hole `json:"holes"` // the first runs of them
 }
 
-// Trace resolves nothing and guesses nothing: it runs the theft on the snapshot, and says what it could not know.
+// keptHoles bounds ChainState.Holes.
+const keptHoles = 100
+
+// Trace guesses nothing: it runs the theft on the snapshot, and says what it could not know. Accounts that the store has
+// never seen, or that come after its newest block, are named in the answer; if all are such, the error wraps ErrAbsent.
 func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Options, labels *Labels) (*Answer, error) {
 	if o.Stop == nil && labels != nil {
 		o.Stop = labels.Stop
+	}
+	missing, err := absent(ctx, s, theft, o.Backward)
+	if err != nil {
+		return nil, err
 	}
 	report, err := trace.Run(ctx, NewGraph(s), theft, o)
 	if err != nil {
 		return nil, err
 	}
-	a := &Answer{Version: Version, TraceVersion: TraceVersion, LabelCount: labels.Len(), BadLabels: []string{},
-		Labels: map[string]Label{}, Report: report, Partial: report.Partial}
+	a := &Answer{Version: Version, TraceVersion: TraceVersion, Chains: []ChainState{}, LabelCount: labels.Len(), Services: labels.Services(),
+		BadLabels: []string{}, Labels: map[string]Label{}, Report: report, Partial: report.Partial}
 	if labels != nil {
-		a.BadLabels = append(a.BadLabels, labels.Bad...)
+		a.BadLabels, a.BadLabelRows = append(a.BadLabels, labels.Bad...), labels.BadRows
 	}
 	for i := range report.Results {
 		r := &report.Results[i]
@@ -63,7 +78,7 @@ func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Opt
 	if err := a.describeChains(ctx, s); err != nil {
 		return nil, err
 	}
-	a.sayWhatIsNotKnown()
+	a.sayWhatIsNotKnown(missing)
 	return a, nil
 }
 
@@ -76,82 +91,93 @@ func (a *Answer) label(labels *Labels, of flow.Account) {
 // describeChains records the state of the chains that the theft is on, with the coverage of the blocks at its beginning
 // and at the tip.
 func (a *Answer) describeChains(ctx context.Context, s store.Snapshot) error {
-	first := map[flow.Chain]uint64{}
+	from := map[flow.Chain]uint64{}
 	for _, src := range a.Report.Sources {
 		c := src.Account.Chain()
-		if h, ok := first[c]; !ok || src.At.Height < h {
-			first[c] = src.At.Height
+		if h, ok := from[c]; !ok || src.At.Height < h {
+			from[c] = src.At.Height
 		}
 	}
-	for _, c := range s.Chains() {
-		from, ok := first[c]
-		if !ok {
-			continue
-		}
+	for _, c := range slices.SortedFunc(maps.Keys(from), flow.Chain.Compare) {
 		tip, ok := s.Tip(c)
 		if !ok {
 			continue
 		}
-		state := ChainState{Tip: tip, Covers: []string{}}
-		b, err := s.Block(ctx, c, tip.Height)
-		if err != nil {
-			return fmt.Errorf("newest block: %w", err)
+		state := ChainState{Tip: tip, Covers: []string{}, Holes: []store.Hole{}}
+		var err error
+		if state.First, err = s.FirstAt(ctx, c, math.MinInt64); err != nil {
+			return fmt.Errorf("first block of %s: %w", c, err)
 		}
-		covers := b.Coverage
-		if b, err := s.Block(ctx, c, from); err == nil {
+		newest, err := s.Block(ctx, c, tip.Height)
+		if err != nil {
+			return fmt.Errorf("newest block of %s: %w", c, err)
+		}
+		covers := newest.Coverage
+		b, err := s.Block(ctx, c, max(from[c], state.First.Height))
+		switch {
+		case err == nil:
 			covers &= b.Coverage
-		} else if !isNotFound(err) {
+		case !isNotFound(err):
 			return err
 		}
 		state.Covers = append(state.Covers, covers.Names()...)
-		if state.Holes, err = s.Holes(ctx, c); err != nil {
+		holes, err := s.Holes(ctx, c)
+		if err != nil {
 			return err
 		}
+		state.HoleRuns = len(holes)
+		for _, h := range holes {
+			state.HoleBlocks += h.To - h.From + 1
+		}
+		state.Holes = append(state.Holes, holes[:min(len(holes), keptHoles)]...)
 		a.Chains = append(a.Chains, state)
 	}
-	slices.SortFunc(a.Chains, func(x, y ChainState) int { return x.Tip.Chain.Compare(y.Tip.Chain) })
 	return nil
 }
 
+// saidOfEach is how many sentences of one kind an answer says at most.
+const saidOfEach = 8
+
 // sayWhatIsNotKnown fills DoesNotKnow: an answer that hides what it does not know is a wrong answer.
-func (a *Answer) sayWhatIsNotKnown() {
+func (a *Answer) sayWhatIsNotKnown(missing []string) {
 	say := func(format string, args ...any) { a.DoesNotKnow = append(a.DoesNotKnow, fmt.Sprintf(format, args...)) }
+	for _, why := range missing[:min(len(missing), saidOfEach)] {
+		say("Not traced: %s.", why)
+	}
+	if n := len(missing) - saidOfEach; n > 0 {
+		say("Not traced: %s in the same way.", Count(n, "more source"))
+	}
 	for _, c := range a.Chains {
+		if c.First.Height > 1 {
+			say("Nothing before %s%s.", c.First, when(c.First))
+		}
 		say("Nothing after %s%s.", c.Tip, when(c.Tip))
-		if n := len(c.Holes); n > 0 {
-			var blocks uint64
-			for _, h := range c.Holes {
-				blocks += h.To - h.From + 1
-			}
-			say("%d blocks below it in %d runs: the store does not hold them, and movements in them are not seen.", blocks, n)
+		if c.HoleRuns > 0 {
+			say("%s between, in %s: the store does not hold them, and movements in them are not seen.",
+				Count(c.HoleBlocks, "block"), Count(c.HoleRuns, "run"))
 		}
 		if c.Tip.Chain.IsEVM() {
-			for _, m := range []struct{ covers, what string }{
-				{"traces", "every coin that was moved by a call inside a transaction"},
-				{"fees", "every fee that a holder paid"},
-				{"transactions-proved", "whether the source left out transactions: no root could be recomputed"},
-			} {
-				if !slices.Contains(c.Covers, m.covers) {
-					say("On %s the source does not show %s.", c.Tip.Chain, m.what)
-				}
-			}
+			a.sayWhatIsNotCovered(c)
 		}
 	}
 	say("Swaps, bridges and mixers are not followed: claim that enters one stays with its contract or ends in its label.")
-	if a.LabelCount == 0 {
+	switch {
+	case a.LabelCount == 0:
 		say("No labels were given: a holder may well be a service that holds the money of many (--labels).")
-	} else {
-		say("%d labels were known; an account without one is unknown, not clean.", a.LabelCount)
+	case a.Services == 0:
+		say("%s known, none of a service: a holder may well be one that holds the money of many.", Count(a.LabelCount, "label"))
+	default:
+		say("%s known; an account without one is unknown, not clean.", Count(a.LabelCount, "label"))
 	}
-	if n := len(a.BadLabels); n > 0 {
-		say("%d rows of the labels were refused.", n)
+	if a.BadLabelRows > 0 {
+		say("%s of the labels refused, for example %s.", Count(a.BadLabelRows, "row"), a.BadLabels[0])
 	}
 	worst := 0
 	for _, r := range a.Report.Results {
 		worst = max(worst, len(r.Assumed))
 	}
 	if worst > 0 {
-		say("%d times an account paid more than it is known to have had: clean money of unknown origin is assumed.", worst)
+		say("%s an account paid more than it is known to have had: clean money of unknown origin is assumed.", Count(worst, "time"))
 	}
 	seen := map[string]bool{}
 	for _, r := range a.Report.Results {
@@ -162,6 +188,28 @@ func (a *Answer) sayWhatIsNotKnown() {
 			}
 		}
 	}
+}
+
+// sayWhatIsNotCovered says what the source of an EVM chain does not show.
+func (a *Answer) sayWhatIsNotCovered(c ChainState) {
+	for _, m := range []struct{ covers, what string }{
+		{"logs", "that its movements of tokens are complete"},
+		{"traces", "every coin that was moved by a call inside a transaction"},
+		{"fees", "every fee that a holder paid"},
+		{"transactions-proved", "whether the source left out transactions: no root could be recomputed"},
+	} {
+		if !slices.Contains(c.Covers, m.covers) {
+			a.DoesNotKnow = append(a.DoesNotKnow, fmt.Sprintf("On %s the source does not show %s.", c.Tip.Chain, m.what))
+		}
+	}
+}
+
+// Count is a number with its noun, in the plural unless it is one: "1 row", "2 rows".
+func Count[N int | int64 | uint64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func when(p flow.Point) string {

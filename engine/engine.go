@@ -60,7 +60,7 @@ type Input struct {
 func Open(spec string, c InputConfig) (Input, error) {
 	kind, path, ok := strings.Cut(spec, ":")
 	if !ok || !isKind(kind) {
-		return Input{}, fmt.Errorf("%q: %w", spec, ErrKind)
+		return Input{}, fmt.Errorf("%.200q: %w", spec, ErrKind)
 	}
 	if _, err := os.Stat(path); err != nil && !strings.ContainsAny(path, "*?[") {
 		return Input{}, err
@@ -132,7 +132,7 @@ func Ingest(ctx context.Context, st store.Store, inputs []Input, w Watcher) (ing
 		s, err := ingest.Run(ctx, in.Source, in.Decoder, st, config)
 		all = all.Plus(s)
 		if err != nil {
-			return all, fmt.Errorf("ingest %s: %w", in.Name, err)
+			return all, fmt.Errorf("%s: %w", in.Name, err)
 		}
 	}
 	return all, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/spoor-dev/spoor/flow"
@@ -15,14 +16,27 @@ type Label struct {
 	Name     string `json:"name"`
 	Category string `json:"category,omitempty"`
 	Service  bool   `json:"service"` // holds the money of many: a trace ends there
-	Source   string `json:"source,omitempty"`
+	Source   string `json:"source"`  // who says so: the column of that name, else the file
 }
 
-// Labels are the labels of accounts. An EVM address that was given without a chain is labelled on every EVM chain.
+// Labels are the labels of accounts. An EVM address that was given without a chain is labelled on every EVM chain; a label
+// for one chain goes before it. Of two that contradict each other the first stands.
 type Labels struct {
-	exact  map[flow.Account]Label
-	anyEVM map[string]Label // by Account.Key
-	Bad    []string         // rows that were refused, with the reason
+	exact    map[flow.Account]Label
+	anyEVM   map[string]Label // by Account.Key
+	services int
+	Bad      []string // the first rows that were refused, or that contradict an earlier one, with the reason
+	BadRows  int      // how many there were in all
+}
+
+// keptBad bounds Labels.Bad.
+const keptBad = 1000
+
+func (l *Labels) refuse(name string, line int, format string, args ...any) {
+	l.BadRows++
+	if len(l.Bad) < keptBad {
+		l.Bad = append(l.Bad, fmt.Sprintf("%s:%d: ", name, line)+fmt.Sprintf(format, args...))
+	}
 }
 
 // Of is the label of an account; ok is false where nobody said anything.
@@ -45,6 +59,14 @@ func (l *Labels) Len() int {
 	return len(l.exact) + len(l.anyEVM)
 }
 
+// Services is how many of the labels are of services.
+func (l *Labels) Services() int {
+	if l == nil {
+		return 0
+	}
+	return l.services
+}
+
 // Stop says whether a trace ends at an account, and why: the Stop of trace.Options.
 func (l *Labels) Stop(a flow.Account) (reason string, ok bool) {
 	label, ok := l.Of(a)
@@ -57,70 +79,142 @@ func (l *Labels) Stop(a flow.Account) (reason string, ok bool) {
 	return label.Name + " (" + label.Category + ")", true
 }
 
-// maxLabels bounds a list of labels that is read whole.
-const maxLabels = 5_000_000
+// Bounds of what is read from outside.
+const (
+	maxLabels    = 5_000_000 // accounts, which are kept in memory
+	maxLabelRow  = 4 << 20   // bytes: a longer row is a quote that does not end
+	maxLabelText = 1000      // bytes of a name, category or source; the rest is cut off
+)
 
 // ReadLabels adds the rows of a CSV with the columns address, label, category, is_service and optionally source, in any
-// order. A row with a bad address is refused and remembered in Bad; the rest stands.
+// order. A row with a bad address or a doubtful is_service is refused and remembered in Bad, and so is one that contradicts
+// an earlier row; the rest stands.
 func (l *Labels) ReadLabels(name string, r io.Reader) error {
 	if l.exact == nil {
 		l.exact, l.anyEVM = map[flow.Account]Label{}, map[string]Label{}
 	}
-	rows := csv.NewReader(r)
+	in := &rowBudget{r: r}
+	rows := csv.NewReader(in)
 	rows.FieldsPerRecord = -1
 	rows.ReuseRecord = true
+	in.left = maxLabelRow
 	header, err := rows.Read()
 	if err != nil {
 		return fmt.Errorf("labels %s: header: %w", name, err)
 	}
 	column := map[string]int{}
 	for i, h := range header {
-		column[strings.TrimPrefix(strings.ToLower(strings.TrimSpace(h)), "\ufeff")] = i
+		column[strings.ToLower(strings.TrimSpace(strings.TrimPrefix(h, "\ufeff")))] = i
 	}
 	if _, ok := column["address"]; !ok {
 		return fmt.Errorf("labels %s: the header has no column \"address\"", name)
 	}
 	for {
+		in.left = maxLabelRow
 		row, err := rows.Read()
-		if errors.Is(err, io.EOF) {
+		var broken *csv.ParseError
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
+		case errors.As(err, &broken) && broken.Line == broken.StartLine:
+			l.refuse(name, broken.Line, "%v", broken.Err)
+			continue
+		case errors.As(err, &broken):
+			return fmt.Errorf("labels %s: line %d: a quote that begins here and does not end", name, broken.StartLine)
+		case err != nil:
+			return fmt.Errorf("labels %s: %w", name, err)
+		case l.Len() >= maxLabels:
+			return fmt.Errorf("labels %s: more than %d labels", name, maxLabels)
 		}
 		line, _ := rows.FieldPos(0)
-		if err != nil {
-			l.Bad = append(l.Bad, fmt.Sprintf("%s:%d: %v", name, line, err))
-			if errors.Is(err, csv.ErrFieldCount) || errors.Is(err, csv.ErrQuote) || errors.Is(err, csv.ErrBareQuote) {
-				continue
-			}
-			return fmt.Errorf("labels %s: %w", name, err)
-		}
-		if l.Len() >= maxLabels {
-			return fmt.Errorf("labels %s: more than %d rows", name, maxLabels)
-		}
-		field := func(name string) string {
+		l.add(name, line, func(name string) string {
 			if i, ok := column[name]; ok && i < len(row) {
 				return strings.TrimSpace(row[i])
 			}
 			return ""
-		}
-		text := field("address")
-		a, err := flow.ParseAccount(text)
-		if err != nil {
-			l.Bad = append(l.Bad, fmt.Sprintf("%s:%d: %v", name, line, err))
-			continue
-		}
-		label := Label{Name: field("label"), Category: field("category"), Source: field("source"), Service: isYes(field("is_service"))}
-		if strings.Count(text, ":") == 0 && a.Chain().IsEVM() {
-			l.anyEVM[a.Key()] = label
-		} else {
-			l.exact[a] = label
-		}
+		})
 	}
 }
 
-func isYes(s string) bool {
-	switch strings.ToLower(s) {
-	case "1", "true", "yes", "y":
-		return true
+// add takes one row, whose fields are found by name.
+func (l *Labels) add(name string, line int, field func(name string) string) {
+	text := field("address")
+	a, err := flow.ParseAccount(text)
+	if err != nil {
+		l.refuse(name, line, "%v", err)
+		return
 	}
-	return false
+	service, err := parseYes(field("is_service"))
+	if err != nil {
+		l.refuse(name, line, "is_service: %v", err)
+		return
+	}
+	label := Label{Name: cut(field("label")), Category: cut(field("category")), Source: cut(field("source")), Service: service}
+	if label.Source == "" {
+		label.Source = filepath.Base(name)
+	}
+	anyEVM := strings.Count(text, ":") == 0 && a.Chain().IsEVM()
+	have, ok := l.exact[a]
+	if anyEVM {
+		have, ok = l.anyEVM[a.Key()]
+	}
+	switch {
+	case ok:
+		if have.Name != label.Name || have.Category != label.Category || have.Service != label.Service {
+			l.refuse(name, line, "%s is %q already: the first label stands, not %q", a, have.describe(), label.describe())
+		}
+		return
+	case anyEVM:
+		l.anyEVM[a.Key()] = label
+	default:
+		l.exact[a] = label
+	}
+	if service {
+		l.services++
+	}
+}
+
+// describe is all that a label says.
+func (l Label) describe() string {
+	s := l.Name
+	if l.Category != "" {
+		s += " (" + l.Category + ")"
+	}
+	if l.Service {
+		s += ", a service"
+	}
+	return s
+}
+
+// cut is a copy of the beginning of s.
+func cut(s string) string {
+	if len(s) <= maxLabelText {
+		return strings.Clone(s)
+	}
+	return strings.ToValidUTF8(s[:maxLabelText], "")
+}
+
+func parseYes(s string) (bool, error) {
+	switch strings.ToLower(s) {
+	case "1", "true", "t", "yes", "y":
+		return true, nil
+	case "", "0", "false", "f", "no", "n":
+		return false, nil
+	}
+	return false, fmt.Errorf("%.40q: write 1 or 0", s)
+}
+
+// A rowBudget is a reader that gives out no more than left bytes, which is filled up before each row.
+type rowBudget struct {
+	r    io.Reader
+	left int
+}
+
+func (b *rowBudget) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("a row of more than %d MB: a quote that does not end?", maxLabelRow>>20)
+	}
+	n, err := b.r.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }

@@ -12,63 +12,64 @@ import (
 	"github.com/spoor-dev/spoor/trace"
 )
 
-// resolveTx turns a named transaction (or one output of it, "id:index") into the sources of a theft. On UTXO chains every
-// output that can be spent is stolen; on account chains what each receiver gained in it, after netting, is.
+// A txName is a transaction as people name it.
+type txName struct {
+	chain flow.Chain // zero if it was named without one
+	id    flow.Hash
+	only  *uint32 // the output that is meant, of a UTXO transaction; nil for all of it
+}
+
+// parseTxName reads HASH, HASH:INDEX, and both with a chain before it ("eip155:1:0x…").
+func parseTxName(text string) (n txName, err error) {
+	if parts := strings.SplitN(text, ":", 3); len(parts) == 3 {
+		if n.chain, err = flow.ParseChain(parts[0] + ":" + parts[1]); err != nil {
+			return n, err
+		}
+		text = parts[2]
+	}
+	if !strings.Contains(text, ":") {
+		n.id, err = flow.ParseHash(text)
+		return n, err
+	}
+	o, err := flow.ParseOutpoint(text)
+	n.id, n.only = o.Tx, &o.Index
+	return n, err
+}
+
+// resolveTx turns a named transaction (or one output of it) into the sources of a theft. On UTXO chains every output that
+// can be spent is stolen; on account chains what each receiver gained in it, after netting, is. Where thieves are named,
+// only what is theirs is.
 func resolveTx(ctx context.Context, s store.Snapshot, text string, chain flow.Chain, thieves map[flow.Account]bool, labels *Labels) ([]trace.Source, error) {
-	if text, id, ok := cutChain(text); ok {
-		c, err := flow.ParseChain(text)
-		if err != nil {
-			return nil, err
-		}
-		return resolveTx(ctx, s, id, c, thieves, labels)
-	}
-	var only *uint32
-	id, index, hasIndex := strings.Cut(text, ":")
-	if hasIndex {
-		o, err := flow.ParseOutpoint(text)
-		if err != nil {
-			return nil, err
-		}
-		only = &o.Index
-	} else {
-		index = ""
-	}
-	h, err := flow.ParseHash(id)
+	name, err := parseTxName(text)
 	if err != nil {
 		return nil, err
 	}
-	tx, err := findTx(ctx, s, h, chain)
+	if !name.chain.IsZero() {
+		chain = name.chain
+	}
+	tx, err := findTx(ctx, s, name.id, chain)
 	if err != nil {
 		return nil, err
 	}
 	if !tx.Point.Chain.IsUTXO() {
-		if only != nil {
-			return nil, fmt.Errorf("%s: %s has no outputs to choose from", index, tx.Point.Chain)
+		if name.only != nil {
+			return nil, fmt.Errorf("%s has no outputs to choose from: leave out \":%d\", or choose with --thief", tx.Point.Chain, *name.only)
 		}
 		return gains(tx, thieves, labels)
 	}
 	var sources []trace.Source
 	for _, m := range tx.Movements {
 		for i, l := range m.Out {
-			if only != nil && uint32(i) != *only || l.Amount.IsZero() || len(thieves) > 0 && !thieves[l.Account] {
+			if name.only != nil && uint32(i) != *name.only || l.Amount.IsZero() || len(thieves) > 0 && !thieves[l.Account] {
 				continue
 			}
 			sources = append(sources, trace.Coin{Outpoint: flow.Outpoint{Tx: tx.ID, Index: uint32(i)}, Account: l.Account, Asset: m.Asset, Amount: l.Amount})
 		}
 	}
 	if len(sources) == 0 {
-		return nil, fmt.Errorf("%w: it has no such output with a value", store.ErrNotFound)
+		return nil, fmt.Errorf("it has no such output with a value: %w", ErrAbsent)
 	}
 	return sources, nil
-}
-
-// cutChain splits "eip155:1:0x…" into chain and the rest.
-func cutChain(text string) (chain, rest string, ok bool) {
-	parts := strings.SplitN(text, ":", 3)
-	if len(parts) < 3 {
-		return "", text, false
-	}
-	return parts[0] + ":" + parts[1], parts[2], true
 }
 
 // findTx looks for a transaction on one chain, or on all that the store holds.
@@ -84,7 +85,12 @@ func findTx(ctx context.Context, s store.Snapshot, h flow.Hash, chain flow.Chain
 		}
 		return tx, err
 	}
-	return flow.Tx{}, store.ErrNotFound
+	if len(chains) == 1 {
+		if _, ok := s.Tip(chains[0]); !ok {
+			return flow.Tx{}, missingChain(s, chains[0])
+		}
+	}
+	return flow.Tx{}, fmt.Errorf("no chain of the store (%s) holds it: %w", namesOf(s.Chains()), ErrAbsent)
 }
 
 // gains nets a transaction per account and asset, and returns what the gainers gained, fees and rewards not counted.
@@ -118,8 +124,14 @@ func gains(tx flow.Tx, thieves map[flow.Account]bool, labels *Labels) ([]trace.S
 		holdings = append(holdings, trace.Holding{Account: k.account, Asset: k.asset, Amount: gain,
 			At: flow.Pos{Height: tx.Point.Height, Tx: tx.Index + 1}})
 	}
-	if len(holdings) == 0 {
-		return nil, fmt.Errorf("%w: nobody who is not a labelled service gained anything in it", store.ErrNotFound)
+	switch {
+	case len(holdings) > 0:
+	case tx.Failed:
+		return nil, fmt.Errorf("it failed and moved nothing: %w", ErrAbsent)
+	case len(thieves) > 0:
+		return nil, fmt.Errorf("none of the named thieves gained anything in it: %w", ErrAbsent)
+	default:
+		return nil, fmt.Errorf("nobody who is not a labelled service gained anything in it: %w", ErrAbsent)
 	}
 	slices.SortFunc(holdings, func(a, b trace.Holding) int {
 		return cmp.Or(a.Asset.Compare(b.Asset), b.Amount.Compare(a.Amount), a.Account.Compare(b.Account))

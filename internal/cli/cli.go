@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -15,7 +16,8 @@ import (
 // A program is what every command writes to and how it ends.
 type program struct {
 	out, err io.Writer
-	code     int // exit code of a command that ended without an error
+	code     int  // exit code of a command that ended without an error
+	running  bool // the arguments were understood and a command has begun
 	json     bool
 	quiet    bool
 }
@@ -54,6 +56,13 @@ Exit codes: 0 done, 1 failed, 2 misused, 3 needs attention, 5 verification faile
 		return misuse(err, "run \"%s --help\" to see its flags", c.CommandPath())
 	})
 	root.AddCommand(p.demo(), p.ingest(), p.trace(), p.bench(), p.version())
+	for _, c := range root.Commands() {
+		run := c.RunE
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			p.running = true
+			return run(cmd, args)
+		}
+	}
 	return root
 }
 
@@ -77,21 +86,27 @@ func failed(err error, hint string, args ...any) error {
 	return &failure{err, fmt.Sprintf(hint, args...), 1}
 }
 
-// fail prints the two lines of an error and returns the exit code.
+// fail prints the two lines of an error and returns the exit code. An error from before a command began is of the command
+// line.
 func (p *program) fail(err error) int {
 	f := &failure{err: err, code: 1}
-	if !errors.As(err, &f) {
-		f.hint = hintFor(err)
-		if f.hint == "" {
-			f.hint = `run the command with --help for its flags and examples`
-		}
-		if isMisuse(err) {
-			f.code = 2
-		}
+	if !errors.As(err, &f) && !p.running {
+		f.code, f.hint = 2, `run it with --help for its commands, flags and examples`
 	}
-	fmt.Fprintf(p.err, "spoor: %v\n", err)
-	fmt.Fprintf(p.err, "hint: %s\n", f.hint)
+	if f.hint == "" {
+		f.hint = hintFor(err)
+	}
+	what := err.Error()
+	if errors.Is(err, context.Canceled) {
+		what = "stopped"
+	}
+	fmt.Fprintf(p.err, "spoor: %s\nhint: %s\n", oneLine(what), oneLine(f.hint))
 	return f.code
+}
+
+// oneLine joins the lines of a message, which may hold text from outside.
+func oneLine(s string) string {
+	return cleanTo(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "), 2000)
 }
 
 // say prints a remark on stderr, unless quiet.

@@ -58,7 +58,7 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 			}
 			st, err := pebblestore.Open(dir, pebblestore.Options{Bulk: true})
 			if err != nil {
-				return fmt.Errorf("open store %s: %w", dir, err)
+				return err
 			}
 			defer func() { err = errors.Join(err, st.Close()) }()
 			b := p.newBar()
@@ -75,6 +75,9 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 				err = st.Compact(cmd.Context())
 			}
 			b.clear()
+			if err == nil && stats.Blocks+stats.Duplicates+stats.Undone == 0 {
+				p.say("no block was new: what lies at or below the newest block of a chain is not read again; a new --store takes older blocks")
+			}
 			if werr := errors.Join(notes.err, p.writeStats(stats)); err == nil {
 				err = werr
 			}
@@ -100,13 +103,20 @@ func (p *program) writeStats(s ingest.Stats) error {
 	if p.json {
 		return json.NewEncoder(p.out).Encode(s)
 	}
-	_, err := fmt.Fprintf(p.out, "%d blocks (%d were there already), %d transactions, %d movements in %.1f s\n",
-		s.Blocks, s.Duplicates, s.Transactions, s.Movements, s.Seconds)
+	there := ""
+	if s.Duplicates > 0 {
+		there = fmt.Sprintf(" (%d more were there already)", s.Duplicates)
+	}
+	if s.Undone > 0 {
+		there += fmt.Sprintf(" (%s taken off again)", engine.Count(s.Undone, "block"))
+	}
+	_, err := fmt.Fprintf(p.out, "%s%s, %s, %s in %.1f s\n", engine.Count(s.Blocks, "block"), there,
+		engine.Count(s.Transactions, "transaction"), engine.Count(s.Movements, "movement"), s.Seconds)
 	if err == nil && s.Quarantined > 0 {
-		_, err = fmt.Fprintf(p.out, "%d rows quarantined: they moved nothing; their reasons are kept with their blocks\n", s.Quarantined)
+		_, err = fmt.Fprintf(p.out, "%s quarantined, which moved nothing; the reasons are kept with the blocks\n", engine.Count(s.Quarantined, "row"))
 	}
 	if err == nil && s.Missing > 0 {
-		_, err = fmt.Fprintf(p.out, "%d spent outputs were never seen by this store: their owners and amounts are not known\n", s.Missing)
+		_, err = fmt.Fprintf(p.out, "%s never seen by this store, owner and amount not known\n", engine.Count(s.Missing, "spent output"))
 	}
 	return err
 }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,6 +79,9 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	if b := f.budget; b.Holders < 0 || b.Transactions < 0 || b.Hops < 0 || f.rows < 0 || f.dustShare > 1_000_000_000 {
+		return misuse(errors.New("a number that cannot be"), "--max-… and --rows are not negative, --dust-share is at most 1000000000 (all)")
+	}
 	options := trace.Options{Backward: f.back, DustShare: f.dustShare, Budget: f.budget}
 	if options.Policies, err = parsePolicies(f.policies); err != nil {
 		return err
@@ -91,12 +96,14 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 			return misuse(err, "write a CAIP-2 identifier such as eip155:1, or a name such as ethereum")
 		}
 	}
-	if _, err := os.Stat(f.store); err != nil {
-		return failed(fmt.Errorf("store %s: %w", f.store, err), "make one with \"spoor ingest --store %s KIND:PATH\", or try \"spoor demo\"", f.store)
+	if f.out != "" {
+		if err := checkFolder(f.out); err != nil {
+			return fmt.Errorf("--out: %w", err)
+		}
 	}
-	st, err := pebblestore.Open(f.store, pebblestore.Options{})
+	st, err := openStore(f.store)
 	if err != nil {
-		return fmt.Errorf("open store %s: %w", f.store, err)
+		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	s, err := st.Snapshot()
@@ -108,17 +115,12 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if len(gainers) > 1 {
-		p.say("%d receivers gained in the named transactions; all of it is taken as stolen. Narrow it with --thief:", len(gainers))
-		for _, g := range gainers[:min(len(gainers), 8)] {
-			p.say("  %s  %s", g.Account.Address(), engine.NameOf(g.Asset).Format(g.Amount))
-		}
-	}
+	p.sayGainers(gainers)
 	if options.Dust, err = engine.ParseDust(f.dust, resolved); err != nil {
 		return misuse(err, "write --dust \"1000000 0xA0b8…eB48\": an amount in the smallest unit, a blank, an asset")
 	}
-	if options.Budget.Until, err = engine.Until(ctx, s, f.until, resolved); err != nil {
-		return err
+	if options.Budget.Until, err = engine.Until(ctx, s, f.until, resolved, f.back); err != nil {
+		return misuse(err, "--until takes a TIME of the chain of the theft: RFC 3339, a day, seconds since 1970, or block:HEIGHT")
 	}
 	answer, err := engine.Trace(ctx, s, resolved, options, labels)
 	if err != nil {
@@ -144,7 +146,34 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 	return writeTable(p.out, answer, f.rows)
 }
 
+// openStore opens a store that is there, to read it: a folder which holds none is not made into an empty one.
+func openStore(dir string) (*pebblestore.Store, error) {
+	entries, err := os.ReadDir(dir)
+	if err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), "marker.") }) {
+		err = errors.New("no store is in this folder")
+	}
+	if err != nil {
+		return nil, failed(fmt.Errorf("store %s: %w", dir, err), "make one with \"spoor ingest --store %s KIND:PATH\", or try \"spoor demo\"", dir)
+	}
+	return pebblestore.Open(dir, pebblestore.Options{})
+}
+
+// sayGainers shows whom a named transaction made richer.
+func (p *program) sayGainers(gainers []trace.Holding) {
+	if len(gainers) < 2 {
+		return
+	}
+	p.say("%d receivers gained in the named transactions; all of it is taken as stolen. Narrow it with --thief:", len(gainers))
+	for _, g := range gainers[:min(len(gainers), shownSources)] {
+		p.say("  %s  %s", g.Account.Address(), engine.NameOf(g.Asset).Format(g.Amount))
+	}
+	if n := len(gainers) - shownSources; n > 0 {
+		p.say("  … and %d more", n)
+	}
+}
+
 func readTheft(f traceFlags) (engine.TheftFile, error) {
+	const forms = "see \"A theft file\" in docs/formats/theft.md for the three forms"
 	var t engine.TheftFile
 	if f.theft != "" {
 		in := os.Stdin
@@ -157,20 +186,23 @@ func readTheft(f traceFlags) (engine.TheftFile, error) {
 		}
 		var err error
 		if t, err = engine.ReadTheft(f.theft, in); err != nil {
-			return t, misuse(err, "see \"A theft file\" in docs/formats/theft.md for the three forms")
+			return t, misuse(err, forms)
 		}
 	}
 	for _, text := range f.from {
 		s, err := engine.ParseFrom(text)
 		if err != nil {
-			return t, &failure{err, hintFor(err), 2}
+			return t, misuse(err, "write ACCOUNT, ACCOUNT@TIME or \"ACCOUNT=AMOUNT ASSET@TIME\"; an amount is in the smallest unit, a TIME a day, RFC 3339 or block:HEIGHT")
 		}
 		t.Sources = append(t.Sources, s)
 	}
 	t.Transactions = append(t.Transactions, f.txs...)
 	t.Thieves = append(t.Thieves, f.thieves...)
-	if len(t.Sources)+len(t.Transactions) == 0 {
+	if len(t.Sources)+len(t.Transactions)+len(t.Thieves) == 0 {
 		return t, misuse(errors.New("no theft given"), "name it with --from, --tx or --theft; \"spoor trace --help\" shows examples")
+	}
+	if err := t.Check(); err != nil {
+		return t, misuse(err, "--tx takes the 64 hexadecimal digits of a transaction, or HASH:INDEX for one output; --thief an account beside it")
 	}
 	return t, nil
 }
@@ -187,6 +219,9 @@ func parsePolicies(text string) ([]trace.Policy, error) {
 		rule, err := trace.ParsePolicy(strings.TrimSpace(name))
 		if err != nil {
 			return nil, misuse(err, "the rules are haircut, fifo, lifo, dirty-first, clean-first, poison, or all")
+		}
+		if slices.Contains(policies, rule) {
+			return nil, misuse(fmt.Errorf("policy %s is named twice", rule), "name each rule once")
 		}
 		policies = append(policies, rule)
 	}

@@ -19,12 +19,21 @@ import (
 	"github.com/spoor-dev/spoor/trace"
 )
 
-// writeFolder writes all files of an answer to a folder, each first beside its place and then moved there, so that a full
-// disk or a crash leaves no half of a file.
-func writeFolder(dir string, a *engine.Answer) error {
+// checkFolder makes the folder of an answer and tries whether it can be written to, before the work of tracing.
+func checkFolder(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	f, err := os.CreateTemp(dir, ".spoor-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// writeFolder writes all files of an answer to a folder that is there, each first beside its place and then moved there,
+// so that a full disk or a crash leaves no half of a file.
+func writeFolder(dir string, a *engine.Answer) error {
 	files := []struct {
 		name  string
 		write func(io.Writer, *engine.Answer) error
@@ -33,29 +42,36 @@ func writeFolder(dir string, a *engine.Answer) error {
 		{"graph.graphml", writeGraphML}, {"summary.json", writeSummary},
 	}
 	for _, f := range files {
-		if err := writeFile(filepath.Join(dir, f.name), func(w io.Writer) error { return f.write(w, a) }); err != nil {
-			return err
+		path := filepath.Join(dir, f.name)
+		if err := writeFile(path, func(w io.Writer) error { return f.write(w, a) }); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
 		}
 	}
 	return nil
 }
 
-func writeFile(path string, write func(io.Writer) error) (err error) {
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+func writeFile(path string, write func(io.Writer) error) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
 	b := bufio.NewWriterSize(tmp, 1<<16)
-	err = errors.Join(write(b), b.Flush(), tmp.Chmod(0o644), tmp.Close())
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+	err = write(b)
+	for _, step := range []func() error{b.Flush, tmp.Sync, func() error { return tmp.Chmod(0o644) }} {
+		if err == nil {
+			err = step()
+		}
 	}
-	return os.Rename(tmp.Name(), path)
+	if closeErr := tmp.Close(); err == nil {
+		err = closeErr
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(tmp.Name()))
+	}
+	return nil
 }
 
 // An edgeRow is one transfer that carried claim, with what it carried under each rule.
@@ -194,7 +210,7 @@ func seconds(t int64) string {
 type addressRow struct {
 	account  flow.Account
 	stolen   flow.Asset
-	held     []flow.Amount
+	there    []flow.Amount // held, or come to an end there, under each rule
 	received []flow.Amount
 	hops     int
 	source   bool
@@ -217,14 +233,14 @@ func addresses(a *engine.Answer) []addressRow {
 		if !ok {
 			i = len(rows)
 			index[k] = i
-			rows = append(rows, addressRow{account: k.account, stolen: k.stolen, hops: -1, held: make([]flow.Amount, n), received: make([]flow.Amount, n)})
+			rows = append(rows, addressRow{account: k.account, stolen: k.stolen, hops: -1, there: make([]flow.Amount, n), received: make([]flow.Amount, n)})
 		}
 		return &rows[i]
 	}
 	for p, r := range a.Report.Results {
 		for _, h := range r.Holders {
 			x := row(key{h.Account, r.Lines[h.Line-1].Asset})
-			x.held[p], _ = x.held[p].Add(h.Claim)
+			x.there[p], _ = x.there[p].Add(h.Claim)
 			x.received[p], _ = x.received[p].Add(h.Received)
 			x.source = x.source || h.Source
 			if x.hops < 0 || h.Hops < x.hops {
@@ -237,6 +253,7 @@ func addresses(a *engine.Answer) []addressRow {
 				continue
 			}
 			x := row(key{k.Account, r.Lines[k.Line-1].Asset})
+			x.there[p], _ = x.there[p].Add(k.Claim)
 			x.received[p], _ = x.received[p].Add(k.Claim)
 			x.sinks = add(x.sinks, string(k.Sink))
 		}
@@ -251,6 +268,17 @@ func addresses(a *engine.Answer) []addressRow {
 	return rows
 }
 
+// role says what the account is in the theft: source, holder, or the sinks that it is.
+func (r *addressRow) role() string {
+	switch {
+	case r.source:
+		return "source"
+	case len(r.sinks) > 0:
+		return strings.Join(r.sinks, " ")
+	}
+	return "holder"
+}
+
 func add(words []string, w string) []string {
 	if slices.Contains(words, w) {
 		return words
@@ -263,19 +291,12 @@ func writeAddresses(w io.Writer, a *engine.Answer) error {
 	header := append([]string{"address", "score"}, claimColumns(a)...)
 	_ = c.Write(append(header, "role", "end_reason", "chain", "stolen_asset", "hops", "label"))
 	for _, r := range addresses(a) {
-		role := "holder"
-		switch {
-		case r.source:
-			role = "source"
-		case len(r.sinks) > 0:
-			role = strings.Join(r.sinks, " ")
-		}
-		row := append([]string{r.account.Address(), billionths(r.score)}, claimFields(r.held)...)
+		row := append([]string{r.account.Address(), billionths(r.score)}, claimFields(r.there)...)
 		hops := ""
 		if r.hops >= 0 {
 			hops = strconv.Itoa(r.hops)
 		}
-		_ = c.Write(append(row, role, strings.Join(append(r.ends, r.sinks...), " "), r.account.Chain().String(), r.stolen.Name(), hops,
+		_ = c.Write(append(row, r.role(), strings.Join(slices.Concat(r.ends, r.sinks), " "), r.account.Chain().String(), r.stolen.Name(), hops,
 			cell(a.Labels[r.account.String()].Name)))
 	}
 	c.Flush()

@@ -4,6 +4,8 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/flow"
@@ -69,14 +71,8 @@ func writeGraphML(w io.Writer, a *engine.Answer) error {
 		}
 	}
 	for _, r := range addresses(a) {
-		role := "holder"
-		if r.source {
-			role = "source"
-		} else if len(r.sinks) > 0 {
-			role = r.sinks[0]
-		}
-		node(r.account.String(), graphData{"node_address", r.account.Address()}, graphData{"node_role", role},
-			graphData{"node_label", clean(a.Labels[r.account.String()].Name)}, graphData{"node_end_reason", fmt.Sprint(r.ends)},
+		node(r.account.String(), graphData{"node_address", r.account.Address()}, graphData{"node_role", r.role()},
+			graphData{"node_label", clean(a.Labels[r.account.String()].Name)}, graphData{"node_end_reason", strings.Join(slices.Concat(r.ends, r.sinks), " ")},
 			graphData{"node_stolen_asset", r.stolen.Name()}, graphData{"node_score", billionths(r.score)})
 	}
 	id := func(of flow.Account, chain flow.Chain, without string) string {

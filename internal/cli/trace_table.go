@@ -13,6 +13,9 @@ import (
 	"github.com/spoor-dev/spoor/trace"
 )
 
+// shownSources is how many sources of a theft the table lists.
+const shownSources = 12
+
 // writeTable prints an answer for people: for each stolen asset where it is under every rule, the conservation line, and
 // at the end what is not known.
 func writeTable(w io.Writer, a *engine.Answer, rows int) error {
@@ -22,14 +25,21 @@ func writeTable(w io.Writer, a *engine.Answer, rows int) error {
 		fmt.Fprintf(w, ", %s up to block %d", c.Tip.Chain, c.Tip.Height)
 	}
 	fmt.Fprintln(w)
-	for _, s := range r.Sources {
-		fmt.Fprintf(w, "  %s\n", source(s))
+	for _, s := range r.Sources[:min(len(r.Sources), shownSources)] {
+		fmt.Fprintf(w, "  %s\n", source(s, r.Direction))
+	}
+	if n := len(r.Sources) - shownSources; n > 0 {
+		fmt.Fprintf(w, "  … and %s\n", engine.Count(n, "more source"))
 	}
 	for _, line := range r.Disagreement.Lines {
 		writeLine(w, a, line, rows)
 	}
 	if len(r.Disagreement.Lines) == 0 {
-		fmt.Fprintln(w, "\nNothing left these accounts in what the store holds.")
+		verb := "left"
+		if r.Direction == "backward" {
+			verb = "came to"
+		}
+		fmt.Fprintf(w, "\nNothing %s these accounts in what the store holds.\n", verb)
 	}
 	fmt.Fprintln(w, "\nWhat this does not know")
 	for _, s := range a.DoesNotKnow {
@@ -46,7 +56,7 @@ func name(s string) string {
 	return s
 }
 
-func source(s trace.SourceParameter) string {
+func source(s trace.SourceParameter, direction string) string {
 	what := "everything"
 	if !s.Asset.IsZero() {
 		what = engine.NameOf(s.Asset).Symbol
@@ -57,7 +67,15 @@ func source(s trace.SourceParameter) string {
 	case "coin":
 		return fmt.Sprintf("%s in %s of %s", engine.NameOf(s.Asset).Format(s.Amount), s.Outpoint, s.Account.Address())
 	}
-	return fmt.Sprintf("%s that leaves %s from block %d on", what, s.Account.Address(), s.At.Height)
+	switch {
+	case direction == "backward" && s.At.Height > 0:
+		return fmt.Sprintf("%s that came to %s before block %d", what, s.Account.Address(), s.At.Height)
+	case direction == "backward":
+		return fmt.Sprintf("%s that came to %s", what, s.Account.Address())
+	case s.At.Height > 0:
+		return fmt.Sprintf("%s that leaves %s from block %d on", what, s.Account.Address(), s.At.Height)
+	}
+	return fmt.Sprintf("%s that leaves %s", what, s.Account.Address())
 }
 
 // writeLine prints one stolen asset.
@@ -155,15 +173,21 @@ func where(a *engine.Answer, row trace.Row) string {
 }
 
 // clean makes text from outside safe to print on a terminal: no control or formatting characters, and not endless.
-func clean(s string) string {
-	r := []rune(strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return '·'
+func clean(s string) string { return cleanTo(s, 200) }
+
+// cleanTo is clean with a longest length in characters.
+func cleanTo(s string, most int) string {
+	var b strings.Builder
+	n := 0
+	for _, r := range s {
+		if n++; n > most {
+			b.WriteRune('…')
+			break
 		}
-		return r
-	}, s))
-	if len(r) > 200 {
-		r = append(r[:200], '…')
+		if !unicode.IsPrint(r) {
+			r = '·'
+		}
+		b.WriteRune(r)
 	}
-	return string(r)
+	return b.String()
 }
