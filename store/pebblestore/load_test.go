@@ -9,7 +9,6 @@ import (
 	"runtime/pprof"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,7 +24,6 @@ type workload struct {
 	assets   []flow.Asset
 	height   uint64
 	parent   flow.Hash
-	serial   uint64
 }
 
 func newWorkload(accounts int) *workload {
@@ -199,8 +197,6 @@ func lookUp(b *testing.B, s *Store, seed uint64, accounts, round int) {
 	}
 	start := time.Now()
 	var n atomic.Int64
-	var mu sync.Mutex
-	_ = &mu
 	err = snap.Entries(context.Background(), flow.Ethereum, asks, func(_ int, e []store.Entry) error {
 		n.Add(int64(len(e)))
 		return nil

@@ -22,8 +22,6 @@ type nameSlot struct {
 const (
 	namePage = 1 << 20
 	refGone  = 1<<32 - 1
-	// maxNames bounds what one table can address.
-	maxNames = 3 << 30
 )
 
 func newNameTable() *nameTable { return &nameTable{slots: make([]nameSlot, 1<<10)} }

@@ -229,7 +229,7 @@ func TestHub(t *testing.T) {
 	if got := len(ask(store.Ask{Holder: ids[1]})); got != 6 {
 		t.Fatalf("the other has %d entries; want 6", got)
 	}
-	for i := 0; i < len(all); i += 977 {
+	for i := 0; i < len(all); i += 5003 {
 		for _, from := range []flow.Pos{all[i].Pos, {Height: all[i].Pos.Height, Tx: all[i].Pos.Tx, Movement: 1}, {Height: max(all[i].Pos.Height, 1) - 1}} {
 			first := slices.IndexFunc(all, func(e store.Entry) bool { return e.Pos.Compare(from) >= 0 })
 			want := all[max(first, 0):]
