@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/txscript/v2"
 
 	"github.com/spoor-dev/spoor/flow"
@@ -63,7 +64,7 @@ func (d *Decoder) Decode(at flow.Point, parent flow.Hash, raw []byte) (flow.Bloc
 	if err != nil {
 		at.Chain = d.chain
 		if at.Hash.IsZero() && len(raw) >= headerSize {
-			at.Hash = printed(doubleHash(raw[:headerSize]))
+			at.Hash = printed(chainhash.DoubleHashH(raw[:headerSize]))
 		}
 		return flow.Block{}, fmt.Errorf("%s: %w", at, err)
 	}
@@ -83,10 +84,10 @@ func (d *Decoder) decode(at flow.Point, parent flow.Hash, raw []byte) (flow.Bloc
 	point := flow.Point{
 		Chain:  d.chain,
 		Height: at.Height,
-		Hash:   printed(doubleHash(raw[:headerSize])),
+		Hash:   printed(chainhash.DoubleHashH(raw[:headerSize])),
 		Time:   int64(binary.LittleEndian.Uint32(raw[68:])),
 	}
-	var prev, root digest
+	var prev, root chainhash.Hash
 	copy(prev[:], raw[4:])
 	copy(root[:], raw[36:])
 	switch {
@@ -97,7 +98,7 @@ func (d *Decoder) decode(at flow.Point, parent flow.Hash, raw []byte) (flow.Bloc
 	case !parent.IsZero() && parent != printed(prev):
 		return flow.Block{}, fmt.Errorf("%w: the header names the parent %s, the source %s", ErrRoot, printed(prev), parent)
 	}
-	p := parser{chain: d.chain, point: point, raw: raw, off: headerSize}
+	p := parser{chain: d.chain, point: point, raw: raw}
 	if err := p.parse(); err != nil {
 		return flow.Block{}, err
 	}

@@ -2,34 +2,27 @@ package bitcoin
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"slices"
+
+	"github.com/btcsuite/btcd/chainhash/v2"
 
 	"github.com/spoor-dev/spoor/flow"
 )
 
-// A digest is a double SHA-256 in the order of the wire.
-type digest [sha256.Size]byte
-
-func doubleHash(b []byte) digest {
-	first := sha256.Sum256(b)
-	return sha256.Sum256(first[:])
-}
-
-// printed is d as people write it: backwards.
-func printed(d digest) flow.Hash {
-	slices.Reverse(d[:])
-	return flow.Hash(d)
+// printed is a hash in the order in which people write it, which is not that of the wire.
+func printed(h chainhash.Hash) flow.Hash {
+	slices.Reverse(h[:])
+	return flow.Hash(h)
 }
 
 // merkleRoot is the root over these leaves. mutated reports that two neighbours on some level are equal: since the last
 // hash of an odd level is paired with itself, a list with transactions repeated at its end has the same root
 // (CVE-2012-2459), and such a list is never what the miner hashed.
-func merkleRoot(leaves []digest) (root digest, mutated bool) {
+func merkleRoot(leaves []chainhash.Hash) (root chainhash.Hash, mutated bool) {
 	level := slices.Clone(leaves)
 	for len(level) > 1 {
-		var pair [2 * sha256.Size]byte
+		var pair [2 * chainhash.HashSize]byte
 		for i := 0; i < len(level); i += 2 {
 			right := i
 			if i+1 < len(level) {
@@ -37,8 +30,8 @@ func merkleRoot(leaves []digest) (root digest, mutated bool) {
 				mutated = mutated || level[i] == level[right]
 			}
 			copy(pair[:], level[i][:])
-			copy(pair[sha256.Size:], level[right][:])
-			level[i/2] = doubleHash(pair[:])
+			copy(pair[chainhash.HashSize:], level[right][:])
+			level[i/2] = chainhash.DoubleHashH(pair[:])
 		}
 		level = level[:(len(level)+1)/2]
 	}
@@ -54,7 +47,7 @@ var commitmentMark = []byte{0x6a, 0x24, 0xaa, 0x21, 0xa9, 0xed}
 
 // isCommitment reports whether an output script of the coinbase commits to the witnesses.
 func isCommitment(script []byte) bool {
-	return len(script) >= len(commitmentMark)+sha256.Size && bytes.HasPrefix(script, commitmentMark)
+	return len(script) >= len(commitmentMark)+chainhash.HashSize && bytes.HasPrefix(script, commitmentMark)
 }
 
 // proveWitness recomputes the witness commitment. Where there is none there must be no witness either. A commitment
@@ -66,14 +59,14 @@ func (p *parser) proveWitness() (proved bool, err error) {
 		return false, fmt.Errorf("%w: witness commitment: there are witnesses, and the coinbase does not commit to them", ErrRoot)
 	case p.commitment == nil || !p.hasWitness:
 		return false, nil
-	case len(p.reserved) != sha256.Size:
+	case len(p.reserved) != chainhash.HashSize:
 		return false, fmt.Errorf("%w: witness commitment: the coinbase has no reserved value of 32 bytes", ErrRoot)
 	}
 	root, mutated := merkleRoot(p.wtxids)
 	if mutated {
 		return false, fmt.Errorf("%w: witness commitment: transactions are repeated", ErrRoot)
 	}
-	got := doubleHash(append(root[:], p.reserved...))
+	got := chainhash.DoubleHashH(append(root[:], p.reserved...))
 	if !bytes.Equal(got[:], p.commitment) {
 		return false, fmt.Errorf("%w: witness commitment: the coinbase says %x, the witnesses make %x", ErrRoot, p.commitment, got)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/btcsuite/btcd/chainhash/v2"
 	"github.com/btcsuite/btcd/wire/v2"
 
 	"github.com/spoor-dev/spoor/flow"
@@ -285,7 +286,7 @@ func readUTXOStore(t *testing.T, raw []byte) map[flow.Outpoint]uint64 {
 	t.Helper()
 	amounts := map[flow.Outpoint]uint64{}
 	for len(raw) > 0 {
-		key := flow.Outpoint{Tx: printed(digest(raw[:32])), Index: binary.LittleEndian.Uint32(raw[32:])}
+		key := flow.Outpoint{Tx: printed(chainhash.Hash(raw[:32])), Index: binary.LittleEndian.Uint32(raw[32:])}
 		n := binary.LittleEndian.Uint32(raw[36:])
 		entry := raw[40 : 40+n]
 		raw = raw[40+n:]
