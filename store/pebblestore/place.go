@@ -178,40 +178,19 @@ func (s *snapshot) Outputs(ctx context.Context, c flow.Chain, of []flow.Outpoint
 		return legs, nil
 	}
 	owners := make([]uint32, len(of))
-	err := s.look(v, func(l *looker) error {
-		for _, i := range byHash(len(of), func(i int) uint64 { return s.secret.hash(of[i].Tx) }) {
-			f, _, err := s.findID(l, of[i].Tx)
-			if errors.Is(err, store.ErrNotFound) {
-				continue
+	order := byHash(len(of), func(i int) uint64 { return s.secret.hash(of[i].Tx) })
+	err := s.spread(ctx, v, order, func(l *looker, part []int) (err error) {
+		for _, i := range part {
+			if owners[i], legs[i].Amount, err = s.output(l, of[i]); err != nil {
+				return fmt.Errorf("output %s: %w", of[i], err)
 			}
-			if err == nil {
-				err = ctx.Err()
-			}
-			if err != nil {
-				return err
-			}
-			if f.moves == 0 || !f.nextMove(0, &l.m) {
-				if err := f.check(); err != nil {
-					return fmt.Errorf("output %s: %w", of[i], err)
-				}
-				continue
-			}
-			if uint64(of[i].Index) >= uint64(len(l.m.out)) {
-				continue
-			}
-			raw := &l.m.out[of[i].Index]
-			a, ok := unpackAmount(raw.class, raw.amount)
-			if !ok {
-				return fmt.Errorf("output %s: %w", of[i], errDamaged)
-			}
-			owners[i], legs[i].Amount = raw.account, a
-			l.wanted = append(l.wanted, raw.account)
+			l.wanted = append(l.wanted, owners[i])
 		}
 		if err := l.resolve(); err != nil {
 			return err
 		}
-		for i, id := range owners {
-			legs[i].Account = l.accounts[id]
+		for _, i := range part {
+			legs[i].Account = l.accounts[owners[i]]
 		}
 		return nil
 	})
@@ -221,18 +200,38 @@ func (s *snapshot) Outputs(ctx context.Context, c flow.Chain, of []flow.Outpoint
 	return legs, nil
 }
 
+// output is the owner and the amount of an outpoint; 0 where it is not known.
+func (s *snapshot) output(l *looker, o flow.Outpoint) (owner uint32, amount flow.Amount, err error) {
+	f, _, err := s.findID(l, o.Tx)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, amount, nil
+	}
+	if err != nil || f.moves == 0 {
+		return 0, amount, err
+	}
+	if !f.nextMove(0, &l.m) {
+		return 0, amount, f.check()
+	}
+	if uint64(o.Index) >= uint64(len(l.m.out)) {
+		return 0, amount, nil
+	}
+	leg := &l.m.out[o.Index]
+	amount, ok := unpackAmount(leg.class, leg.amount)
+	if !ok {
+		return 0, amount, errDamaged
+	}
+	return leg.account, amount, nil
+}
+
 func (s *snapshot) Spends(ctx context.Context, c flow.Chain, of []flow.Outpoint) (at []flow.Pos, ok []bool, err error) {
 	at, ok = make([]flow.Pos, len(of)), make([]bool, len(of))
 	v := s.views[c]
 	if v == nil || len(of) == 0 {
 		return at, ok, nil
 	}
-	err = s.look(v, func(l *looker) error {
-		for _, i := range byHash(len(of), func(i int) uint64 { return s.secret.outpoint(of[i]) }) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			var err error
+	order := byHash(len(of), func(i int) uint64 { return s.secret.outpoint(of[i]) })
+	err = s.spread(ctx, v, order, func(l *looker, part []int) (err error) {
+		for _, i := range part {
 			if at[i], ok[i], err = s.spend(l, of[i]); err != nil {
 				return fmt.Errorf("spend of %s: %w", of[i], err)
 			}
@@ -301,11 +300,9 @@ func (s *snapshot) IDs(ctx context.Context, c flow.Chain, accounts []flow.Accoun
 	if len(frozen) == 0 {
 		return ids, ctx.Err()
 	}
-	err := s.look(v, func(l *looker) error {
-		for _, k := range byHash(len(frozen), func(k int) uint64 { return s.secret.key(accounts[frozen[k]].Key()) }) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
+	order := byHash(len(frozen), func(k int) uint64 { return s.secret.key(accounts[frozen[k]].Key()) })
+	err := s.spread(ctx, v, order, func(l *looker, part []int) error {
+		for _, k := range part {
 			i := frozen[k]
 			id, err := l.frozenID(accounts[i].Key())
 			if err != nil {
@@ -321,7 +318,7 @@ func (s *snapshot) IDs(ctx context.Context, c flow.Chain, accounts []flow.Accoun
 	return ids, nil
 }
 
-func (s *snapshot) Accounts(_ context.Context, c flow.Chain, ids []store.ID) ([]flow.Account, error) {
+func (s *snapshot) Accounts(ctx context.Context, c flow.Chain, ids []store.ID) ([]flow.Account, error) {
 	accounts := make([]flow.Account, len(ids))
 	v := s.views[c]
 	for _, id := range ids {
@@ -332,9 +329,9 @@ func (s *snapshot) Accounts(_ context.Context, c flow.Chain, ids []store.ID) ([]
 	if v == nil {
 		return accounts, nil
 	}
-	err := s.look(v, func(l *looker) error {
-		for _, i := range byHash(len(ids), func(i int) uint64 { return uint64(ids[i]) }) {
-			var err error
+	order := byHash(len(ids), func(i int) uint64 { return uint64(ids[i]) })
+	err := s.spread(ctx, v, order, func(l *looker, part []int) (err error) {
+		for _, i := range part {
 			if accounts[i], err = l.account(uint32(ids[i])); err != nil {
 				return err
 			}

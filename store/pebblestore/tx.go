@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"sort"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
@@ -30,6 +34,33 @@ func (s *snapshot) look(v *view, f func(l *looker) error) error {
 		return err
 	}
 	return errors.Join(f(&looker{v: v, r: r, secret: s.secret}), s.give(r))
+}
+
+// spread calls f with parts of a list of numbers, which it shares out between workers if there are many: each takes the next
+// part, so that each reads forwards. f may keep things for the numbers apart without locks.
+func (s *snapshot) spread(ctx context.Context, v *view, order []int, f func(l *looker, part []int) error) error {
+	if len(order) <= fewAsks {
+		return s.look(v, func(l *looker) error { return errors.Join(ctx.Err(), f(l, order)) })
+	}
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range max(runtime.GOMAXPROCS(0), min(workersPerCore*runtime.GOMAXPROCS(0), len(order)/1024)) { // an iterator costs something, too
+		g.Go(func() error {
+			return s.look(v, func(l *looker) error {
+				for ctx.Err() == nil {
+					from := int(next.Add(fewAsks)) - fewAsks
+					if from >= len(order) {
+						return nil
+					}
+					if err := f(l, order[from:min(from+fewAsks, len(order))]); err != nil {
+						return err
+					}
+				}
+				return ctx.Err()
+			})
+		})
+	}
+	return g.Wait()
 }
 
 // chunkAt is the chunk that would hold a transaction: its body, its ids, and the index of its first transaction. They are
@@ -273,13 +304,14 @@ func (s *snapshot) TxAt(ctx context.Context, c flow.Chain, at []flow.Pos) ([]flo
 	if v == nil {
 		return nil, fmt.Errorf("%s transaction %d of block %d: %w", c, at[0].Tx, at[0].Height, store.ErrNotFound)
 	}
-	err := s.look(v, func(l *looker) error {
-		for i, p := range at {
-			var err error
-			if txs[i], err = l.txAt(p); err != nil {
-				return err
-			}
-			if err := ctx.Err(); err != nil {
+	order := make([]int, len(at))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, k int) int { return at[i].Compare(at[k]) })
+	err := s.spread(ctx, v, order, func(l *looker, part []int) (err error) {
+		for _, i := range part {
+			if txs[i], err = l.txAt(at[i]); err != nil {
 				return err
 			}
 		}
