@@ -153,8 +153,7 @@ func (a *Answer) sayWhatIsNotKnown(missing []string) {
 		}
 		say("Nothing after %s%s.", c.Tip, when(c.Tip))
 		if c.HoleRuns > 0 {
-			say("%s between, in %s: the store does not hold them, and movements in them are not seen.",
-				Count(c.HoleBlocks, "block"), Count(c.HoleRuns, "run"))
+			say("%s missing below it, in %s: movements there are not seen.", Count(c.HoleBlocks, "block"), Count(c.HoleRuns, "run"))
 		}
 		if c.Tip.Chain.IsEVM() {
 			a.sayWhatIsNotCovered(c)

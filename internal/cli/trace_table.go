@@ -22,7 +22,14 @@ func writeTable(w io.Writer, a *engine.Answer, rows int) error {
 	r := a.Report
 	fmt.Fprintf(w, "%s, %s", clean(name(r.Theft)), r.Direction)
 	for _, c := range a.Chains {
-		fmt.Fprintf(w, ", %s up to block %d", c.Tip.Chain, c.Tip.Height)
+		last := c.Tip.Height
+		if u := r.Until.Height; u > 0 && u < last && r.Direction == "forward" {
+			last = u
+		}
+		fmt.Fprintf(w, ", %s up to block %d", c.Tip.Chain, last)
+	}
+	if r.Until.Height > 0 && r.Direction == "backward" {
+		fmt.Fprintf(w, ", down to block %d", r.Until.Height)
 	}
 	fmt.Fprintln(w)
 	for _, s := range r.Sources[:min(len(r.Sources), shownSources)] {
