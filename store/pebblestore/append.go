@@ -15,7 +15,7 @@ import (
 	"github.com/spoor-dev/spoor/store"
 )
 
-// begin is the common beginning of everything that changes the store. The writer lock must be held.
+// beginLocked is the common beginning of everything that changes the store.
 func (s *Store) beginLocked(ctx context.Context) error {
 	s.mu.Lock()
 	closed := s.closed
@@ -74,7 +74,7 @@ func (s *Store) laneLocked(c flow.Chain) (*lane, error) {
 	return l, nil
 }
 
-// show makes the state of lanes visible to new snapshots.
+// showLocked makes the state of lanes visible to new snapshots.
 func (s *Store) showLocked(lanes ...*lane) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +126,7 @@ func (s *Store) Append(ctx context.Context, blocks []flow.Block) (n int, err err
 	return n, err
 }
 
-// put puts one block on top of its lane; the lane is not shown yet.
+// putLocked puts one block on top of its lane; the lane is not shown yet.
 func (s *Store) putLocked(ctx context.Context, l *lane, b *flow.Block, w *headWriter) (bool, error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
@@ -315,7 +315,7 @@ func (s *Store) Compact(ctx context.Context) error {
 	if err := errors.Join(w.commit(pebble.Sync), s.syncLocked(ctx)); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
-	if err := s.mergeTables(ctx); err != nil {
+	if err := s.mergeTablesLocked(ctx); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
 	return nil

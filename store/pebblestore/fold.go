@@ -22,7 +22,7 @@ type foldRoom struct {
 	recs, spare []rec
 }
 
-// foldable is how many blocks of the head can be folded, at most a segment of them. In a bulk load depth makes final.
+// foldableLocked is how many blocks of the head can be folded, at most a segment of them. In a bulk load depth makes final.
 func (s *Store) foldableLocked(l *lane) int {
 	n := 0
 	if l.sealed {
@@ -52,7 +52,7 @@ const (
 	maxHeadBlocks = 100_000   // that may wait for a fold
 )
 
-// foldDue folds while there is enough for a segment.
+// foldDueLocked folds while there is enough for a segment.
 func (s *Store) foldDueLocked(ctx context.Context, l *lane, w *headWriter) error {
 	for l.moves >= s.o.SegmentMovements || l.bytes >= maxFoldBytes || len(l.blocks) >= maxHeadBlocks {
 		n := s.foldableLocked(l)
@@ -75,7 +75,7 @@ func (s *Store) foldDueLocked(ctx context.Context, l *lane, w *headWriter) error
 	return nil
 }
 
-// fold turns the first n blocks of the head into a segment: its tables are written beside the database and taken in, all
+// foldLocked turns the first n blocks of the head into a segment: its tables are written beside the database and taken in, all
 // at once and durably. On an error nothing has changed.
 func (s *Store) foldLocked(ctx context.Context, l *lane, n int) (err error) {
 	blocks := l.blocks[:n]
@@ -122,6 +122,9 @@ func (s *Store) foldLocked(ctx context.Context, l *lane, n int) (err error) {
 			s.broken = err
 			return err
 		}
+	}
+	if !s.o.Bulk { // the next fold is far away
+		s.work = foldRoom{}
 	}
 	l.drop(n, seg, s.nameBytes())
 	s.shown[l.chain] = l.view()
@@ -483,12 +486,30 @@ func (p *pieceWriter) end() error {
 	return p.t.merge(p.key, p.short)
 }
 
-// mergeTables merges what the folds have left in several layers.
-func (s *Store) mergeTables(ctx context.Context) error {
-	for _, kind := range [...]byte{keyAccount, keySpends, keyTxPlace, keyEntries} {
-		if err := s.db.Compact(ctx, []byte{kind}, []byte{kind + 1}, true); err != nil {
+// mergeTablesLocked merges what the folds have left in several layers, the entries beside the rest.
+func (s *Store) mergeTablesLocked(ctx context.Context) error {
+	layered := [][]byte{{keyEntries}, {keyAccount, keySpends, keyTxPlace}}
+	need := uint64(0)
+	for _, kind := range slices.Concat(layered...) {
+		n, err := s.db.EstimateDiskUsage([]byte{kind}, []byte{kind + 1})
+		if err != nil {
 			return err
 		}
+		need += n // for a while both the old and the new tables are there
 	}
-	return nil
+	if err := s.needLocked(int(need)); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	for _, kinds := range layered {
+		g.Go(func() error {
+			for _, kind := range kinds {
+				if err := s.db.Compact(ctx, []byte{kind}, []byte{kind + 1}, true); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
 }
