@@ -1,9 +1,14 @@
 package execution
 
-import "github.com/spoor-dev/spoor/flow"
+import (
+	"github.com/ethereum/go-ethereum/core/types"
+	"github.com/ethereum/go-ethereum/rlp"
+
+	"github.com/spoor-dev/spoor/flow"
+)
 
 // A Bloom is the filter over the addresses and topics of logs that receipts and blocks keep.
-type Bloom [256]byte
+type Bloom [types.BloomByteLength]byte
 
 // A Receipt is the hashed part of what a transaction left behind.
 type Receipt struct {
@@ -15,23 +20,16 @@ type Receipt struct {
 }
 
 // Bloom is the filter over the receipt's logs.
-func (r Receipt) Bloom() (b Bloom) {
+func (r Receipt) Bloom() Bloom {
+	var b types.Bloom
+	var buf [6]byte
 	for _, l := range r.Logs {
-		b.add(l.Emit[:])
+		b.AddWithBuffer(l.Emit[:], &buf)
 		for _, t := range l.Topics {
-			b.add(t[:])
+			b.AddWithBuffer(t[:], &buf)
 		}
 	}
-	return b
-}
-
-// add sets the three bits of a value (yellow paper, section 4.3.1).
-func (b *Bloom) add(v []byte) {
-	h := keccak(v)
-	for i := 0; i < 6; i += 2 {
-		bit := uint(h[i]&7)<<8 | uint(h[i+1])
-		b[255-bit/8] |= 1 << (bit % 8)
-	}
+	return Bloom(b)
 }
 
 // Or adds all that is in o.
@@ -41,22 +39,35 @@ func (b *Bloom) Or(o Bloom) {
 	}
 }
 
+// The fields of receipts and logs in the order in which they are hashed. Package types of go-ethereum keeps its own to
+// itself, and knows no types of other layers.
+type (
+	hashedReceipt struct {
+		Outcome any // the state or the status
+		Gas     uint64
+		Bloom   Bloom
+		Logs    []hashedLog
+	}
+	hashedLog struct {
+		Emit   Address
+		Topics []flow.Hash
+		Data   []byte
+	}
+)
+
 // Encode is the receipt as the receipts root hashes it.
 func (r Receipt) Encode() []byte {
-	outcome := number(r.Status)
+	h := hashedReceipt{Outcome: r.Status, Gas: r.Gas, Bloom: r.Bloom(), Logs: make([]hashedLog, len(r.Logs))}
 	if r.State != nil {
-		outcome = text(r.State)
+		h.Outcome = r.State
 	}
-	logs := make([][]byte, len(r.Logs))
 	for i, l := range r.Logs {
-		topics := make([][]byte, len(l.Topics))
-		for k, t := range l.Topics {
-			topics[k] = text(t[:])
-		}
-		logs[i] = list(text(l.Emit[:]), list(topics...), text(l.Data))
+		h.Logs[i] = hashedLog{l.Emit, l.Topics, l.Data}
 	}
-	bloom := r.Bloom()
-	body := list(outcome, number(r.Gas), text(bloom[:]), list(logs...))
+	body, err := rlp.EncodeToBytes(&h)
+	if err != nil {
+		panic("execution: " + err.Error()) // these fields all have a form
+	}
 	if r.Type == 0 {
 		return body
 	}
