@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -331,6 +332,35 @@ func TestTransactionsOfOtherLayersPass(t *testing.T) {
 	want := "7 | reward/0 >ann 7 | transfer/0 ann 5>ben 5\n8 | transfer/0 ann 6>ben 6\n"
 	if text := tell(got.Txs[7:9]); text != want {
 		t.Errorf("got %s want %s", text, want)
+	}
+}
+
+// Where the block names its transactions by their hashes alone, only the receipts tell that some are of another layer.
+func TestReceiptsOfOtherLayersPass(t *testing.T) {
+	b := newInvented(t)
+	b.extra = []map[string]any{{"hash": common.Hash{1}, "type": "0x7e"}}
+	at, raw := b.raw(t, nil)
+	m := object(t, json.RawMessage(raw))
+	block := m["block"].(map[string]any)
+	hashes := []any{}
+	for _, tx := range block["transactions"].([]any) {
+		hashes = append(hashes, tx.(map[string]any)["hash"])
+	}
+	block["transactions"] = hashes
+	raw, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := evm.New(flow.Ethereum).Decode(at, flow.Hash{}, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Coverage.Has(flow.ProvedReceipts) || !got.Coverage.Has(flow.ProvedHash|flow.ProvedBloom) {
+		t.Errorf("coverage %v", got.Coverage.Names())
+	}
+	i := slices.IndexFunc(got.Notes, func(n flow.Note) bool { return n.Where == "receipts root" })
+	if i < 0 || got.Notes[i].Kind != flow.Unproved || !strings.Contains(got.Notes[i].Reason, "type 126 of another layer") {
+		t.Errorf("notes %+v", got.Notes)
 	}
 }
 

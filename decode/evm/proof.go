@@ -216,7 +216,7 @@ func (b *builder) proveReceipts() error {
 	if b.in.Block.Txs == nil {
 		return nil
 	}
-	whole := true
+	whole, foreign := true, b.foreign
 	receipts := make([]execution.Receipt, 0, len(b.txs))
 	var all execution.Bloom
 	for i := range b.txs {
@@ -233,6 +233,10 @@ func (b *builder) proveReceipts() error {
 			return fmt.Errorf("receipt of %s: logs bloom: %w", b.name(i), ErrRoot)
 		}
 		all.Or(bloom)
+		if r.Type > types.SetCodeTxType && foreign == "" { // the block names its transactions by their hashes alone
+			foreign = fmt.Sprintf("%s has the type %d of another layer", b.name(i), r.Type)
+			b.note(flow.Unproved, "receipts root", foreign)
+		}
 		whole = whole && ok
 		receipts = append(receipts, r)
 	}
@@ -242,7 +246,7 @@ func (b *builder) proveReceipts() error {
 		}
 		b.out.Coverage |= flow.ProvedBloom
 	}
-	if !whole || b.foreign != "" || !b.in.Block.ReceiptRoot.ok {
+	if !whole || foreign != "" || !b.in.Block.ReceiptRoot.ok {
 		return nil
 	}
 	if err := b.root("receipts root", execution.ReceiptsRoot(receipts), b.in.Block.ReceiptRoot, flow.ProvedReceipts); err != nil {
