@@ -78,7 +78,10 @@ func (f *failure) Unwrap() error { return f.err }
 
 // misuse is an error of the caller: exit code 2.
 func misuse(err error, hint string, args ...any) error {
-	return &failure{err, fmt.Sprintf(hint, args...), 2}
+	if len(args) > 0 {
+		hint = fmt.Sprintf(hint, args...)
+	}
+	return &failure{err, hint, 2}
 }
 
 // failed is an error with a hint: exit code 1.

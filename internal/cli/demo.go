@@ -120,7 +120,9 @@ func (p *program) runDemo(ctx context.Context, dir string, check bool, keep stri
 		out = io.Discard
 	}
 	fmt.Fprintf(out, "Spoor follows stolen cryptocurrency. This is a real theft, read from its own transactions:\n")
-	fmt.Fprintf(out, "%d blocks, %d transactions, %d movements, ingested in %.1f s.\n", stats.Blocks, stats.Transactions, stats.Movements, stats.Seconds)
+	if stats.Blocks > 0 {
+		fmt.Fprintf(out, "%d blocks, %d transactions, %d movements, ingested in %.1f s.\n", stats.Blocks, stats.Transactions, stats.Movements, stats.Seconds)
+	}
 	var broken int
 	for _, t := range traces {
 		theft, _, err := engine.Resolve(ctx, s, t.theft, flow.Chain{}, labels)

@@ -69,10 +69,15 @@ var hints = []struct {
 
 // hintFor is what to do next about an error; there is always something.
 func hintFor(err error) string {
+	return hintOr(err, "run the command with --help for its flags and examples")
+}
+
+// hintOr is what to do next about an error that a hint knows, else otherwise.
+func hintOr(err error, otherwise string) string {
 	for _, h := range hints {
 		if errors.Is(err, h.err) {
 			return h.hint
 		}
 	}
-	return "run the command with --help for its flags and examples"
+	return otherwise
 }

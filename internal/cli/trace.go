@@ -186,13 +186,13 @@ func readTheft(f traceFlags) (engine.TheftFile, error) {
 		}
 		var err error
 		if t, err = engine.ReadTheft(f.theft, in); err != nil {
-			return t, misuse(err, forms)
+			return t, misuse(err, hintOr(err, forms))
 		}
 	}
 	for _, text := range f.from {
 		s, err := engine.ParseFrom(text)
 		if err != nil {
-			return t, misuse(err, "write ACCOUNT, ACCOUNT@TIME or \"ACCOUNT=AMOUNT ASSET@TIME\"; an amount is in the smallest unit, a TIME a day, RFC 3339 or block:HEIGHT")
+			return t, misuse(err, hintOr(err, "write ACCOUNT, ACCOUNT@TIME or \"ACCOUNT=AMOUNT ASSET@TIME\"; TIME is a day, RFC 3339 or block:HEIGHT"))
 		}
 		t.Sources = append(t.Sources, s)
 	}
@@ -202,7 +202,7 @@ func readTheft(f traceFlags) (engine.TheftFile, error) {
 		return t, misuse(errors.New("no theft given"), "name it with --from, --tx or --theft; \"spoor trace --help\" shows examples")
 	}
 	if err := t.Check(); err != nil {
-		return t, misuse(err, "--tx takes the 64 hexadecimal digits of a transaction, or HASH:INDEX for one output; --thief an account beside it")
+		return t, misuse(err, hintOr(err, "--tx takes the 64 hexadecimal digits of a transaction, or HASH:INDEX for one output; --thief an account beside it"))
 	}
 	return t, nil
 }

@@ -341,6 +341,7 @@ func writeSummary(w io.Writer, a *engine.Answer) error {
 	for i := range report.Results {
 		report.Results[i].Edges, report.Results[i].Holders, report.Results[i].Sinks = nil, nil, nil
 	}
+	report.Disagreement.Rows = nil
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(short)

@@ -50,7 +50,7 @@ func writeTable(w io.Writer, a *engine.Answer, rows int) error {
 	}
 	fmt.Fprintln(w, "\nWhat this does not know")
 	for _, s := range a.DoesNotKnow {
-		fmt.Fprintf(w, "  - %s\n", clean(s))
+		fmt.Fprintf(w, "  - %s\n", cleanTo(s, 500))
 	}
 	_, err := fmt.Fprintf(w, "\nresult %s  (spoor %s, trace rules %d)\n", r.Hash, a.Version, a.TraceVersion)
 	return err
@@ -89,7 +89,8 @@ func source(s trace.SourceParameter, direction string) string {
 func writeLine(w io.Writer, a *engine.Answer, line trace.Certainty, rows int) {
 	t := a.Report.Disagreement
 	asset := engine.NameOf(line.Stolen)
-	fmt.Fprintf(w, "\n%s stolen: %s", asset.Symbol, asset.Format(line.Amount))
+	words := wordsOf(a.Report.Direction)
+	fmt.Fprintf(w, "\n%s %s: %s", asset.Symbol, words.whole, asset.Format(line.Amount))
 	if asset.Decimals > 0 {
 		fmt.Fprintf(w, "   (%s)", line.Stolen)
 	}
@@ -128,6 +129,16 @@ func writeLine(w io.Writer, a *engine.Answer, line trace.Certainty, rows int) {
 	}
 }
 
+// words are what the table calls the whole and what is held of it. Backward it is asked where an amount came from.
+type words struct{ whole, held string }
+
+func wordsOf(direction string) words {
+	if direction == "backward" {
+		return words{"asked for", "from"}
+	}
+	return words{"stolen", "held"}
+}
+
 // conservations are the different conservation lines of a stolen asset, each with the rules under which it holds.
 func conservations(a *engine.Answer, stolen flow.Asset) (sums []string, rules [][]string) {
 	for _, r := range a.Report.Results {
@@ -138,7 +149,7 @@ func conservations(a *engine.Answer, stolen flow.Asset) (sums []string, rules []
 			if l.Asset != stolen {
 				continue
 			}
-			s := conservation(l, engine.NameOf(stolen))
+			s := conservation(l, engine.NameOf(stolen), wordsOf(a.Report.Direction))
 			i := slices.Index(sums, s)
 			if i < 0 {
 				i = len(sums)
@@ -151,8 +162,8 @@ func conservations(a *engine.Answer, stolen flow.Asset) (sums []string, rules []
 }
 
 // conservation is the conservation line in the asset's own decimals.
-func conservation(l trace.Line, n engine.AssetName) string {
-	s := fmt.Sprintf("%s stolen = %s held", l.Stolen.Decimal(n.Decimals), l.Held.Decimal(n.Decimals))
+func conservation(l trace.Line, n engine.AssetName, w words) string {
+	s := fmt.Sprintf("%s %s = %s %s", l.Stolen.Decimal(n.Decimals), w.whole, l.Held.Decimal(n.Decimals), w.held)
 	for _, k := range l.Sinks {
 		s += fmt.Sprintf(" + %s %s", k.Claim.Decimal(n.Decimals), k.Sink)
 	}
@@ -160,7 +171,7 @@ func conservation(l trace.Line, n engine.AssetName) string {
 }
 
 func where(a *engine.Answer, row trace.Row) string {
-	parts := []string{"held"}
+	parts := []string{wordsOf(a.Report.Direction).held}
 	if row.Sink != "" {
 		parts[0] = string(row.Sink)
 	}
@@ -171,7 +182,7 @@ func where(a *engine.Answer, row trace.Row) string {
 		parts = append(parts, row.Outpoint.String())
 	}
 	if l, ok := a.Labels[row.Account.String()]; ok {
-		parts = append(parts, clean(l.Name))
+		parts = append(parts, cleanTo(l.Name, 60))
 	}
 	if row.Asset != row.Stolen && !row.Asset.IsZero() {
 		parts = append(parts, "in "+engine.NameOf(row.Asset).Symbol)

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -33,11 +34,12 @@ func (p *program) version() *cobra.Command {
 			if p.json {
 				return json.NewEncoder(p.out).Encode(v)
 			}
-			fmt.Fprintf(p.out, "spoor %s (%s, %s)\n", v.Version, v.Go, v.System)
+			text := fmt.Sprintf("spoor %s (%s, %s)\n", v.Version, v.Go, v.System)
 			if v.Commit != "" {
-				fmt.Fprintf(p.out, "commit %s\n", v.Commit)
+				text += "commit " + v.Commit + "\n"
 			}
-			return nil
+			_, err := io.WriteString(p.out, text)
+			return err
 		},
 	}
 }
