@@ -14,6 +14,8 @@ import (
 var (
 	// ErrAbsent is returned for a theft of which the store holds nothing: an answer from it would look like "clean".
 	ErrAbsent = errors.New("nothing of this theft is in the store")
+	// ErrNoGain is returned for a transaction that made nobody richer of those who count.
+	ErrNoGain = errors.New("what was stolen in it cannot be told")
 	// ErrCoins is returned for an amount that an account of a UTXO chain is said to have held.
 	ErrCoins = errors.New("an amount can only be stolen from a balance")
 )

@@ -213,13 +213,14 @@ eth:a eth:miner ETH 1 fee
 	}
 	for _, c := range []struct {
 		tx, thief, want string
+		kind            error
 	}{
-		{id, "text:eth:miner", "none of the named thieves"},
-		{named("nothing"), "", "nobody who is not a labelled service"},
-		{named("broken"), "", "it failed"},
-		{id + ":0", "", "no outputs to choose from"},
-		{aHash, "", "no chain of the store (text:eth) holds it"},
-		{"eip155:1:" + aHash, "", "no block of eip155:1, it holds text:eth"},
+		{id, "text:eth:miner", "none of the named thieves", ErrNoGain},
+		{named("nothing"), "", "nobody who is not a labelled service", ErrNoGain},
+		{named("broken"), "", "it failed", ErrNoGain},
+		{id + ":0", "", "no outputs to choose from", nil},
+		{aHash, "", "no chain of the store (text:eth) holds it", ErrAbsent},
+		{"eip155:1:" + aHash, "", "no block of eip155:1, it holds text:eth", ErrAbsent},
 	} {
 		var thieves []string
 		if c.thief != "" {
@@ -227,6 +228,9 @@ eth:a eth:miner ETH 1 fee
 		}
 		_, err := resolve(labels, c.tx, thieves...)
 		mention(t, c.tx, err, c.want)
+		if c.kind != nil && !errors.Is(err, c.kind) {
+			t.Errorf("%s: %v; want %v", c.tx, err, c.kind)
+		}
 	}
 }
 

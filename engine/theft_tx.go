@@ -127,11 +127,11 @@ func gains(tx flow.Tx, thieves map[flow.Account]bool, labels *Labels) ([]trace.S
 	switch {
 	case len(holdings) > 0:
 	case tx.Failed:
-		return nil, fmt.Errorf("it failed and moved nothing: %w", ErrAbsent)
+		return nil, fmt.Errorf("it failed and moved nothing: %w", ErrNoGain)
 	case len(thieves) > 0:
-		return nil, fmt.Errorf("none of the named thieves gained anything in it: %w", ErrAbsent)
+		return nil, fmt.Errorf("none of the named thieves gained anything in it: %w", ErrNoGain)
 	default:
-		return nil, fmt.Errorf("nobody who is not a labelled service gained anything in it: %w", ErrAbsent)
+		return nil, fmt.Errorf("nobody who is not a labelled service gained anything in it: %w", ErrNoGain)
 	}
 	slices.SortFunc(holdings, func(a, b trace.Holding) int {
 		return cmp.Or(a.Asset.Compare(b.Asset), b.Amount.Compare(a.Amount), a.Account.Compare(b.Account))

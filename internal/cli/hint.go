@@ -30,6 +30,7 @@ var hints = []struct {
 }{
 	{context.Canceled, "run the same command again; an ingest goes on where it was"},
 	{engine.ErrAbsent, "check --store, --chain and the time; \"spoor ingest --help\" shows how to read the blocks that hold it"},
+	{engine.ErrNoGain, "name the account that the money left with --from, or another transaction"},
 	{engine.ErrCoins, "name outputs with --tx HASH:INDEX, or all that leaves the account with --from ACCOUNT"},
 	{flow.ErrChecksum, "the address has a typing error: copy it again; a checksum is never ignored"},
 	{flow.ErrAddress, "accepted are CAIP-10 (eip155:1:0x…), bare (0x…, bc1…, 1…, 3…, T…) and with a ticker (XBT:1…)"},

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,7 +49,7 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 			}
 			var inputs []engine.Input
 			for _, spec := range args {
-				in, err := engine.Open(spec, config)
+				in, err := engine.Open(expandHome(spec), config)
 				if errors.Is(err, engine.ErrKind) {
 					return misuse(err, "write KIND:PATH with one of the kinds %s", kindNames())
 				}
@@ -88,6 +90,16 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 	c.Flags().StringVar(&chain, "chain", "", "chain of inputs that do not name theirs (CAIP-2 or a name; default ethereum)")
 	c.Flags().Uint64Var(&height, "height", 0, "height of a single raw Bitcoin block that does not tell its own")
 	return c
+}
+
+// expandHome replaces the "~/" of KIND:~/PATH, which a shell leaves alone behind the colon.
+func expandHome(spec string) string {
+	kind, rest, ok := strings.Cut(spec, ":~/")
+	home, err := os.UserHomeDir()
+	if !ok || err != nil || strings.Contains(kind, ":") {
+		return spec
+	}
+	return kind + ":" + filepath.Join(home, rest)
 }
 
 func kindNames() string {

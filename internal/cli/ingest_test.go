@@ -35,6 +35,19 @@ func TestTheLastLineOfIngestHasTheseKeys(t *testing.T) {
 	}
 }
 
+func TestTheHomeFolderBehindAColon(t *testing.T) {
+	chain := writeText(t, "chain.txt", smallChain)
+	t.Setenv("HOME", filepath.Dir(chain))
+	if got := done(t, "ingest", "--store", filepath.Join(t.TempDir(), "s"), "text:~/chain.txt"); !strings.HasPrefix(got, "2 blocks") {
+		t.Error(got)
+	}
+	for _, spec := range []string{"text:chain.txt", "text:/a:~/b", "~/x", ""} {
+		if got := expandHome(spec); got != spec {
+			t.Errorf("expandHome(%q) = %q", spec, got)
+		}
+	}
+}
+
 func TestAnIngestOfNothingNewSaysSo(t *testing.T) {
 	dir := smallStore(t)
 	code, out, errs := run(t, "ingest", "--store", dir, "text:"+writeText(t, "chain.txt", smallChain))
