@@ -88,6 +88,33 @@ func whyAbsent(ctx context.Context, s store.Snapshot, src trace.Source, backward
 	return "", nil
 }
 
+// unshown says of every stolen amount which its account is not known to have held how much the store shows of it.
+func unshown(ctx context.Context, g *Graph, theft trace.Theft) ([]string, error) {
+	var asks []trace.BalanceAsk
+	var holdings []trace.Holding
+	for _, src := range theft.Sources {
+		if h, ok := src.(trace.Holding); ok && h.At != (flow.Pos{}) {
+			holdings = append(holdings, h)
+			asks = append(asks, trace.BalanceAsk{Account: h.Account, Asset: h.Asset, Before: h.At})
+		}
+	}
+	balances, err := g.Balances(ctx, asks)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for i, h := range holdings {
+		held, positive := balances[i].In.Minus(balances[i].Out)
+		if !positive && balances[i].In.Compare(balances[i].Out) > 0 || !held.Less(h.Amount) {
+			continue // more than 256 bits, or enough
+		}
+		name := NameOf(h.Asset)
+		all = append(all, fmt.Sprintf("%s is said to have held %s before %s, the store shows %s: the rest is taken on your word",
+			h.Account.Address(), name.Format(h.Amount), h.At, name.Format(held)))
+	}
+	return all, nil
+}
+
 // unseen says that the store never saw an account. The address of a public key may be there under the key's own name.
 func unseen(ctx context.Context, s store.Snapshot, a flow.Account) string {
 	text := fmt.Sprintf("the store has never seen %s", a)

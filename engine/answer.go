@@ -54,7 +54,12 @@ func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Opt
 	if err != nil {
 		return nil, err
 	}
-	report, err := trace.Run(ctx, NewGraph(s), theft, o)
+	g := NewGraph(s)
+	report, err := trace.Run(ctx, g, theft, o)
+	if err != nil {
+		return nil, err
+	}
+	doubted, err := unshown(ctx, g, theft)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,7 @@ func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Opt
 	if err := a.describeChains(ctx, s); err != nil {
 		return nil, err
 	}
-	a.sayWhatIsNotKnown(missing)
+	a.sayWhatIsNotKnown(missing, doubted)
 	return a, nil
 }
 
@@ -139,14 +144,18 @@ func (a *Answer) describeChains(ctx context.Context, s store.Snapshot) error {
 const saidOfEach = 8
 
 // sayWhatIsNotKnown fills DoesNotKnow: an answer that hides what it does not know is a wrong answer.
-func (a *Answer) sayWhatIsNotKnown(missing []string) {
+func (a *Answer) sayWhatIsNotKnown(missing, doubted []string) {
 	say := func(format string, args ...any) { a.DoesNotKnow = append(a.DoesNotKnow, fmt.Sprintf(format, args...)) }
-	for _, why := range missing[:min(len(missing), saidOfEach)] {
-		say("Not traced: %s.", why)
+	sayEach := func(before string, all []string) {
+		for _, s := range all[:min(len(all), saidOfEach)] {
+			say("%s: %s.", before, s)
+		}
+		if n := len(all) - saidOfEach; n > 0 {
+			say("%s: the same of %s.", before, Count(n, "more source"))
+		}
 	}
-	if n := len(missing) - saidOfEach; n > 0 {
-		say("Not traced: %s in the same way.", Count(n, "more source"))
-	}
+	sayEach("Not traced", missing)
+	sayEach("Not shown", doubted)
 	for _, c := range a.Chains {
 		if c.First.Height > 1 {
 			say("Nothing before %s%s.", c.First, when(c.First))
@@ -176,7 +185,7 @@ func (a *Answer) sayWhatIsNotKnown(missing []string) {
 		worst = max(worst, len(r.Assumed))
 	}
 	if worst > 0 {
-		say("%s an account paid more than it is known to have had: clean money of unknown origin is assumed.", Count(worst, "time"))
+		say("%s an account had more than it is known to have received: the rest is taken to be clean.", Count(worst, "time"))
 	}
 	seen := map[string]bool{}
 	for _, r := range a.Report.Results {

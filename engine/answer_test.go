@@ -106,7 +106,43 @@ func TestMoneyOfUnknownOriginIsSaid(t *testing.T) {
 	s := story(t, "block 1 a\neth:victim eth:thief GOLD 100\nblock 2 b\neth:thief eth:x GOLD 150\n")
 	theft := trace.Theft{Sources: []trace.Source{trace.Outflow{Account: account(t, "text:eth:victim")}}}
 	a, err := Trace(t.Context(), s, theft, trace.Options{}, nil)
-	if err != nil || !says(a, "1 time an account paid more than it is known to have had") {
+	if err != nil || !says(a, "1 time an account had more than it is known to have received") {
+		t.Errorf("%v, %v", a.DoesNotKnow, err)
+	}
+}
+
+func TestAnAmountThatTheStoreDoesNotShowIsDoubted(t *testing.T) {
+	s := story(t, peelStory)
+	for amount, want := range map[string]string{
+		"100 GOLD@block:7":  "",
+		"101 GOLD@block:7":  "Not shown: thief is said to have held 101 GOLD before 7/0/0, the store shows 100 GOLD",
+		"5 SILVER@block:7":  "the store shows 0 SILVER",
+		"100 GOLD@block:5":  "the store shows 0 GOLD",
+		"100 GOLD":          "",
+		"1 GOLD@2020-10-26": "the store shows 0 GOLD", // before the first block
+	} {
+		src, err := ParseFrom("text:eth:thief=" + amount)
+		if err != nil {
+			t.Fatal(err)
+		}
+		theft, _, err := Resolve(t.Context(), s, TheftFile{Sources: []TheftSource{src}}, flow.Chain{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := Trace(t.Context(), s, theft, trace.Options{}, nil)
+		if err != nil || says(a, "Not shown") != (want != "") || want != "" && !says(a, want) {
+			t.Errorf("=%s: %v, %v; want %q", amount, a.DoesNotKnow, err, want)
+		}
+	}
+}
+
+func TestManyMissingSourcesAreCounted(t *testing.T) {
+	theft := outflow(t, "text:eth:thief")
+	for i := range saidOfEach + 3 {
+		theft.Sources = append(theft.Sources, trace.Outflow{Account: account(t, fmt.Sprintf("text:eth:stranger%d", i))})
+	}
+	a, err := Trace(t.Context(), story(t, peelStory), theft, trace.Options{}, nil)
+	if err != nil || !says(a, "Not traced: the same of 3 more sources.") || !says(a, "never seen text:eth:stranger7") || says(a, "stranger8") {
 		t.Errorf("%v, %v", a.DoesNotKnow, err)
 	}
 }
