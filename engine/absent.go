@@ -109,7 +109,7 @@ func unshown(ctx context.Context, g *Graph, theft trace.Theft) ([]string, error)
 			continue // more than 256 bits, or enough
 		}
 		name := NameOf(h.Asset)
-		all = append(all, fmt.Sprintf("%s is said to have held %s before %s, the store shows %s: the rest is taken on your word",
+		all = append(all, fmt.Sprintf("%s is taken to have held %s before %s; what the store shows that it received and paid leaves it %s",
 			h.Account.Address(), name.Format(h.Amount), h.At, name.Format(held)))
 	}
 	return all, nil

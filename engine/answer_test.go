@@ -97,8 +97,27 @@ func TestABudgetAndMissingDataMakeAnAnswerPartial(t *testing.T) {
 	if err != nil || !a.Partial || !says(a, "Cut short: ") {
 		t.Errorf("a small budget: partial %v, %v, %v", a.Partial, a.DoesNotKnow, err)
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	if n := len(a.DoesNotKnow); n != len(slices.Compact(slices.Sorted(slices.Values(a.DoesNotKnow)))) {
 		t.Errorf("said twice: %v", a.DoesNotKnow)
+	}
+}
+
+func TestAnInputThatWasNeverSeenMakesAnAnswerPartial(t *testing.T) {
+	s := story(t, "chain regtest\nblock 1 b1\na1: - -> miner 50\nblock 2 b2\na2: a1:0, old:7 -> thief 70\n")
+	b, err := s.Block(t.Context(), flow.BitcoinRegtest, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief := trace.Theft{Sources: []trace.Source{trace.Outflow{Account: b.Txs[0].Movements[0].Out[0].Account}}}
+	a, err := Trace(t.Context(), s, thief, trace.Options{Backward: true}, nil)
+	if err != nil || !a.Partial {
+		t.Errorf("partial %v, %v; want the unknown 20 to make it so", a.Partial, err)
+	}
+	if a, err = Trace(t.Context(), s, thief, trace.Options{}, nil); err != nil || a.Partial {
+		t.Errorf("forward, where nothing is missing: partial %v, %v", a.Partial, err)
 	}
 }
 
@@ -115,11 +134,11 @@ func TestAnAmountThatTheStoreDoesNotShowIsDoubted(t *testing.T) {
 	s := story(t, peelStory)
 	for amount, want := range map[string]string{
 		"100 GOLD@block:7":  "",
-		"101 GOLD@block:7":  "Not shown: thief is said to have held 101 GOLD before 7/0/0, the store shows 100 GOLD",
-		"5 SILVER@block:7":  "the store shows 0 SILVER",
-		"100 GOLD@block:5":  "the store shows 0 GOLD",
+		"101 GOLD@block:7":  "Not shown: thief is taken to have held 101 GOLD before 7/0/0; what the store shows that it received and paid leaves it 100 GOLD",
+		"5 SILVER@block:7":  "leaves it 0 SILVER",
+		"100 GOLD@block:5":  "leaves it 0 GOLD",
 		"100 GOLD":          "",
-		"1 GOLD@2020-10-26": "the store shows 0 GOLD", // before the first block
+		"1 GOLD@2020-10-26": "leaves it 0 GOLD", // before the first block
 	} {
 		src, err := ParseFrom("text:eth:thief=" + amount)
 		if err != nil {
