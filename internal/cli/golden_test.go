@@ -10,6 +10,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -17,9 +18,13 @@ import (
 	"github.com/spoor-dev/spoor/engine"
 )
 
+// hashes are those of results, which the scenarios hold: here the form counts.
+var hashes = regexp.MustCompile(`(result |"hash": ")[0-9a-f]{64}`)
+
 // golden compares got with a file in testdata, or rewrites it.
 func golden(t *testing.T, name, got string) {
 	t.Helper()
+	got = hashes.ReplaceAllString(got, "${1}HASH")
 	path := filepath.Join("testdata", name)
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
