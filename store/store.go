@@ -43,6 +43,7 @@ type Ask struct {
 	Holder ID
 	From   flow.Pos // the first place of interest; the zero Pos is everything
 	Limit  int      // at most so many entries, 0 for all; an answer of Limit entries may have more behind it
+	Back   bool     // from there back: the entries at From and before it, newest first
 }
 
 // A Snapshot is one consistent state of a store; blocks that arrive later are not seen by it. It is safe for several
@@ -71,8 +72,8 @@ type Snapshot interface {
 	// Accounts is the inverse of IDs: 0 is the zero Account. Errors: ErrNotFound for an ID that was never given out.
 	Accounts(ctx context.Context, c flow.Chain, ids []ID) ([]flow.Account, error)
 	// Entries answers many questions at once: visit(i, entries) is called exactly once for each asks[i], with all
-	// entries of that holder from that place on, in chain order, In legs before Out legs of one movement. The slice is
-	// only valid during the call. visit may be called from several goroutines at once and in any order of i; its first
+	// entries of that holder from that place on, in chain order, In legs before Out legs of one movement; going back,
+	// exactly the reverse. The slice is only valid during the call, and without a Limit it is as long as the history. visit may be called from several goroutines at once and in any order of i; its first
 	// error ends the look-up and is returned.
 	Entries(ctx context.Context, c flow.Chain, asks []Ask, visit func(i int, entries []Entry) error) error
 	// Outputs are the owner and amount of these outpoints, a zero Leg where the store has never seen the transaction.

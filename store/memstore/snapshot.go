@@ -130,19 +130,33 @@ func (s *snapshot) Entries(ctx context.Context, c flow.Chain, asks []store.Ask, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var found []store.Entry
+		var all []store.Entry
 		if ask.Holder != 0 && uint64(ask.Holder) <= uint64(len(x.entries)) {
-			for _, e := range x.entries[ask.Holder-1] {
-				if e.Pos.Compare(ask.From) >= 0 && (ask.Limit == 0 || len(found) < ask.Limit) {
-					found = append(found, e)
-				}
-			}
+			all = x.entries[ask.Holder-1]
 		}
-		if err := visit(i, found); err != nil {
+		if err := visit(i, answer(ask, all)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// answer picks what a question wants of all entries of its holder.
+func answer(ask store.Ask, all []store.Entry) []store.Entry {
+	var found []store.Entry
+	for _, e := range all {
+		switch d := e.Pos.Compare(ask.From); {
+		case !ask.Back && d >= 0, ask.Back && (d <= 0 || ask.From == flow.Pos{}):
+			found = append(found, e)
+		}
+	}
+	if ask.Back {
+		slices.Reverse(found)
+	}
+	if ask.Limit > 0 && len(found) > ask.Limit {
+		found = found[:ask.Limit]
+	}
+	return found
 }
 
 func (s *snapshot) Outputs(_ context.Context, c flow.Chain, of []flow.Outpoint) ([]flow.Leg, error) {

@@ -243,17 +243,17 @@ func (p *pair) ask(r *rapid.T) {
 		}
 		from := flow.Pos{Height: uint64(rapid.IntRange(0, 60).Draw(r, "height")), Tx: uint32(rapid.IntRange(0, 3).Draw(r, "tx")),
 			Movement: uint32(rapid.IntRange(0, 2).Draw(r, "movement"))}
-		limit := rapid.IntRange(0, 4).Draw(r, "limit")
-		one, err := entryLines(r.Context(), a, c, store.Ask{Holder: idsA[n], From: from, Limit: limit})
+		limit, back := rapid.IntRange(0, 4).Draw(r, "limit"), rapid.Bool().Draw(r, "back")
+		one, err := entryLines(r.Context(), a, c, store.Ask{Holder: idsA[n], From: from, Limit: limit, Back: back})
 		if err != nil {
 			r.Fatalf("entries: %v", err)
 		}
-		two, err := entryLines(r.Context(), b, c, store.Ask{Holder: idsB[n], From: from, Limit: limit})
+		two, err := entryLines(r.Context(), b, c, store.Ask{Holder: idsB[n], From: from, Limit: limit, Back: back})
 		if err != nil {
 			r.Fatalf("entries: %v", err)
 		}
 		if one != two {
-			r.Fatalf("%d entries of %s from %s on:\n%s\nin the first store,\n%s\nin the second", limit, accounts[n], from, one, two)
+			r.Fatalf("%d entries of %s from %s on, back %v:\n%s\nin the first store,\n%s\nin the second", limit, accounts[n], from, back, one, two)
 		}
 	}
 	at := 1_500_000_000 + int64(rapid.IntRange(0, 600).Draw(r, "time"))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"sync"
@@ -319,11 +320,18 @@ func entriesOf(a flow.Account, blocks []flow.Block) []namedEntry {
 
 func verifyEntries(ctx context.Context, t tb, s store.Snapshot, c flow.Chain, blocks []flow.Block, names map[store.ID]flow.Account) {
 	t.Helper()
-	asks := []store.Ask{{Holder: 0}}
-	want := [][]namedEntry{nil}
+	asks := []store.Ask{{Holder: 0}, {Holder: 0, Back: true}}
+	want := [][]namedEntry{nil, nil}
 	for id, a := range names {
 		all := entriesOf(a, blocks)
 		asks, want = append(asks, store.Ask{Holder: id}), append(want, all)
+		turned := slices.Clone(all)
+		slices.Reverse(turned)
+		asks, want = append(asks, store.Ask{Holder: id, Back: true}), append(want, turned)
+		for limit := 1; limit <= len(all)+1; limit += 1 + limit/2 {
+			asks = append(asks, store.Ask{Holder: id, Back: true, Limit: limit})
+			want = append(want, turned[:min(limit, len(turned))])
+		}
 		for i, e := range all {
 			after := e.Pos
 			after.Movement++
@@ -335,14 +343,24 @@ func verifyEntries(ctx context.Context, t tb, s store.Snapshot, c flow.Chain, bl
 			asks = append(asks,
 				store.Ask{Holder: id, From: e.Pos},
 				store.Ask{Holder: id, From: after},
-				store.Ask{Holder: id, From: e.Pos, Limit: 1 + i%3},
-				store.Ask{Holder: id, From: flow.Pos{Height: e.Pos.Height + 1}, Limit: 1})
-			next := slices.IndexFunc(all, func(o namedEntry) bool { return o.Pos.Height > e.Pos.Height })
-			var one []namedEntry
-			if next >= 0 {
-				one = all[next : next+1]
+				store.Ask{Holder: id, From: e.Pos, Limit: 1 + i%3})
+			want = append(want, all[first:], all[rest:], all[first:min(first+1+i%3, len(all))])
+			if e.Pos.Height < math.MaxUint64 {
+				next := slices.IndexFunc(all, func(o namedEntry) bool { return o.Pos.Height > e.Pos.Height })
+				var one []namedEntry
+				if next >= 0 {
+					one = all[next : next+1]
+				}
+				asks, want = append(asks, store.Ask{Holder: id, From: flow.Pos{Height: e.Pos.Height + 1}, Limit: 1}), append(want, one)
 			}
-			want = append(want, all[first:], all[rest:], all[first:min(first+1+i%3, len(all))], one)
+			for _, from := range []flow.Pos{e.Pos, after, {Height: e.Pos.Height, Tx: math.MaxUint32}} {
+				if from == (flow.Pos{}) {
+					continue // back from the zero place is back from the end
+				}
+				at := slices.IndexFunc(turned, func(o namedEntry) bool { return o.Pos.Compare(from) <= 0 })
+				asks = append(asks, store.Ask{Holder: id, From: from, Back: true}, store.Ask{Holder: id, From: from, Back: true, Limit: 1 + i%3})
+				want = append(want, turned[at:], turned[at:min(at+1+i%3, len(turned))])
+			}
 		}
 	}
 	got := make([][]namedEntry, len(asks))
