@@ -84,6 +84,7 @@ type entryLooker struct {
 	r       *tableReader
 	x       entryReader
 	entries []store.Entry // used again for every answer
+	piece   []store.Entry // of one piece, when going back
 	short   []byte        // short pieces of the holder that wait for long ones of earlier segments
 	group   uint32        // of these
 	key     []byte
@@ -111,10 +112,14 @@ func (e *entryLooker) answer(ctx context.Context, asks []store.Ask, order []int,
 			return err
 		}
 		e.entries = e.entries[:0]
-		if err := e.frozen(&asks[i]); err != nil {
+		first, then := e.frozen, e.head
+		if asks[i].Back {
+			first, then = e.headBack, e.frozenBack
+		}
+		if err := first(&asks[i]); err != nil {
 			return err
 		}
-		if err := e.head(&asks[i]); err != nil {
+		if err := then(&asks[i]); err != nil {
 			return err
 		}
 		if err := visit(i, e.entries); err != nil {
@@ -176,7 +181,7 @@ func (e *entryLooker) frozen(ask *store.Ask) error {
 			e.group, _, _ = readShort(it.Key()[holderKeySize:])
 			e.short = append(e.short[:0], value...)
 		} else if err = e.pieces(ask, n); err == nil && !e.isFull(ask) {
-			err = e.piece(ask, n, value)
+			err = e.add(ask, n, value)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: entries of account %d: %w", v.chain, holder, err)
@@ -213,7 +218,7 @@ func (e *entryLooker) pieces(ask *store.Ask, before uint32) error {
 		if e.v.segments[n-1].last < ask.From.Height {
 			continue
 		}
-		if err := e.piece(ask, n, b); err != nil {
+		if err := e.add(ask, n, b); err != nil {
 			return err
 		}
 	}
@@ -221,8 +226,8 @@ func (e *entryLooker) pieces(ask *store.Ask, before uint32) error {
 	return nil
 }
 
-// piece adds the entries of a piece in segment n.
-func (e *entryLooker) piece(ask *store.Ask, n uint32, b []byte) (err error) {
+// add adds the entries of a piece in segment n.
+func (e *entryLooker) add(ask *store.Ask, n uint32, b []byte) (err error) {
 	if e.entries, err = e.x.value(e.entries, b, &e.v.segments[n-1], ask.From, ask.Limit); err != nil {
 		return fmt.Errorf("piece of segment %d: %w", n, err)
 	}
@@ -239,7 +244,8 @@ func (e *entryLooker) head(ask *store.Ask) error {
 		if err != nil {
 			return err
 		}
-		for _, rec := range x.find(uint32(ask.Holder)) {
+		recs := x.find(uint32(ask.Holder))
+		for _, rec := range recs[x.before(recs, run.heights, ask.From.Height, uint64(ask.From.Tx)):] {
 			if e.isFull(ask) {
 				return nil
 			}

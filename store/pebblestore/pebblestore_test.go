@@ -239,9 +239,35 @@ func TestHub(t *testing.T) {
 			if got := ask(store.Ask{Holder: ids[0], From: from, Limit: 3}); !slices.Equal(got, want[:min(3, len(want))]) {
 				t.Fatalf("3 from %v: %v; want %v", from, got, want[:min(3, len(want))])
 			}
+			if from == (flow.Pos{}) {
+				continue // back from the zero place is back from the end
+			}
+			var back []store.Entry
+			for _, e := range slices.Backward(all) {
+				if e.Pos.Compare(from) <= 0 {
+					back = append(back, e)
+				}
+			}
+			for _, limit := range []int{0, 3, 4000} {
+				want := back
+				if limit > 0 {
+					want = back[:min(limit, len(back))]
+				}
+				if got := ask(store.Ask{Holder: ids[0], From: from, Back: true, Limit: limit}); !slices.Equal(got, want) {
+					t.Fatalf("%d back from %v: %d entries; want %d", limit, from, len(got), len(want))
+				}
+			}
 		}
 	}
-	if err := errors.Join(snap.Close(), s.Close()); err != nil {
+	v := snap.(*snapshot).views[c]
+	e, err := snap.(*snapshot).entryLooker(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.frozenBack(&store.Ask{Holder: ids[0], Back: true, Limit: 10}); err != nil || len(e.entries) != 10 || cap(e.piece) > 8000 {
+		t.Fatalf("the last 10 entries of %d in the segments: %d, read among %d, %v", len(all), len(e.entries), cap(e.piece), err)
+	}
+	if err := errors.Join(e.r.close(), snap.Close(), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/bits"
 	"sort"
@@ -214,6 +215,15 @@ func (x *holderIndex) find(holder uint32) []rec {
 		to++
 	}
 	return recs[from:to]
+}
+
+// before is how many of a holder's records stand before the transaction with index tx of a block.
+func (x *holderIndex) before(recs []rec, heights []uint64, height, tx uint64) int {
+	return sort.Search(len(recs), func(i int) bool {
+		item := x.log[recs[i].at:]
+		h := heights[binary.LittleEndian.Uint32(item)]
+		return h > height || h == height && uint64(binary.LittleEndian.Uint32(item[4:])) >= tx
+	})
 }
 
 // A txIndex finds the transactions of some blocks by id: a hash table of their numbers.
