@@ -3,7 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
-	"slices"
+	"math"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
@@ -101,8 +101,7 @@ func (g *Graph) pages(ctx context.Context, c flow.Chain, asks []trace.Ask, of []
 	return nil
 }
 
-// Before implements trace.BackGraph. The store reads forward only, so the whole history up to the place is read and
-// turned round; Limit cuts the answer.
+// Before implements trace.BackGraph: Limit counts whole transactions.
 func (g *Graph) Before(ctx context.Context, asks []trace.Ask) ([]trace.Page, error) {
 	pages := make([]trace.Page, len(asks))
 	for c, of := range byChain(asks, func(a trace.Ask) flow.Chain { return a.Account.Chain() }) {
@@ -114,24 +113,37 @@ func (g *Graph) Before(ctx context.Context, asks []trace.Ask) ([]trace.Page, err
 			if ids[0] == 0 {
 				continue
 			}
+			limit := max(asks[n].Limit, 1)
 			var places []flow.Pos
-			err = g.s.Entries(ctx, c, []store.Ask{{Holder: ids[0]}}, func(_ int, es []store.Entry) error {
-				for _, e := range es {
-					at := flow.Pos{Height: e.Pos.Height, Tx: e.Pos.Tx}
-					if at.Compare(asks[n].From) > 0 {
-						break
+			// One transaction may hold many entries of the account: ask on until there is one place too many.
+			ask := store.Ask{Holder: ids[0], From: asks[n].From, Limit: 2*limit + 2, Back: true}
+			ask.From.Movement = math.MaxUint32
+			for done := false; !done && len(places) <= limit; ask.Limit *= 2 {
+				err = g.s.Entries(ctx, c, []store.Ask{ask}, func(_ int, es []store.Entry) error {
+					for _, e := range es {
+						at := flow.Pos{Height: e.Pos.Height, Tx: e.Pos.Tx}
+						if k := len(places); k == 0 || places[k-1] != at {
+							places = append(places, at)
+						}
 					}
-					if k := len(places); k == 0 || places[k-1] != at {
-						places = append(places, at)
+					if done = len(es) < ask.Limit; done {
+						return nil
 					}
+					switch last := places[len(places)-1]; { // go on before the last transaction
+					case last.Tx > 0:
+						ask.From = flow.Pos{Height: last.Height, Tx: last.Tx - 1, Movement: math.MaxUint32}
+					case last.Height > 0:
+						ask.From = flow.Pos{Height: last.Height - 1, Tx: math.MaxUint32, Movement: math.MaxUint32}
+					default:
+						done = true
+					}
+					return nil
+				})
+				if err != nil {
+					return nil, fmt.Errorf("history of %s: %w", asks[n].Account, err)
 				}
-				return nil
-			})
-			if err != nil {
-				return nil, fmt.Errorf("history of %s: %w", asks[n].Account, err)
 			}
-			slices.Reverse(places)
-			if limit := max(asks[n].Limit, 1); len(places) > limit {
+			if len(places) > limit {
 				places, pages[n].More = places[:limit], true
 			}
 			txs, err := g.transactions(ctx, c, places)
