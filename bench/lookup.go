@@ -20,6 +20,7 @@ import (
 type LookupConfig struct {
 	Batch   int // holders asked at once; 10,000 if 0
 	Batches int // measured batches; 20 if 0
+	CacheMB int // cache of the store; 1024 if 0, which holds all entries of 20 M movements
 }
 
 // Lookup measures how fast a store answers "all movements of these holders": random accounts, all their entries on both
@@ -33,8 +34,12 @@ func Lookup(ctx context.Context, dir string, shape Shape, c LookupConfig, tell P
 	if c.Batches == 0 {
 		c.Batches = 20
 	}
+	if c.CacheMB == 0 {
+		c.CacheMB = 1024
+	}
+	options := pebblestore.Options{CacheBytes: int64(c.CacheMB) << 20}
 	shape = shape.withDefaults()
-	st, err := prepare(ctx, dir, shape, nil, pebblestore.Options{}, tell)
+	st, err := prepare(ctx, dir, shape, nil, options, tell)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +48,7 @@ func Lookup(ctx context.Context, dir string, shape Shape, c LookupConfig, tell P
 	}
 	dropped := dropPageCache(dir)
 	resetPeak()
-	st, err = pebblestore.Open(dir, pebblestore.Options{})
+	st, err = pebblestore.Open(dir, options)
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +88,8 @@ func Lookup(ctx context.Context, dir string, shape Shape, c LookupConfig, tell P
 	n := int64(c.Batch * c.Batches)
 	figures = append(figures, Figures{Workload: "lookup", N: n, Seconds: round(total.Seconds(), 3), Rate: round(float64(n)/total.Seconds(), 0),
 		P50: quantile(times, .5), P99: quantile(times, .99), RSS: peakRSS(),
-		Notes: fmt.Sprintf("batches of %d holders by id, %d processors, %.1f entries per holder, %.1f M entries/s", c.Batch,
-			runtime.GOMAXPROCS(0), float64(found)/float64(n), float64(found)/total.Seconds()/1e6)})
+		Notes: fmt.Sprintf("batches of %d holders by id, %d processors, cache of %d MB, %.1f entries per holder, %.1f M entries/s", c.Batch,
+			runtime.GOMAXPROCS(0), c.CacheMB, float64(found)/float64(n), float64(found)/total.Seconds()/1e6)})
 
 	times, total = nil, 0
 	for range 2000 {

@@ -22,6 +22,7 @@ type Answer struct {
 	TraceVersion int              `json:"trace_version"`
 	Chains       []ChainState     `json:"chains"`         // the facts that were read
 	LabelCount   int              `json:"label_count"`    // how many labels the trace knew
+	LabelHash    flow.Hash        `json:"label_hash"`     // which labels, see Labels.Hash
 	BadLabels    []string         `json:"bad_labels"`     // the first rows of the labels that were refused, with the reason
 	BadLabelRows int              `json:"bad_label_rows"` // how many there were in all
 	Services     int              `json:"services"`       // how many of the labels are of services, where a trace ends
@@ -46,7 +47,9 @@ const keptHoles = 100
 
 // Trace guesses nothing: it runs the theft on the snapshot, and says what it could not know. Accounts that the store has
 // never seen, or that come after its newest block, are named in the answer; if all are such, the error wraps ErrAbsent.
-func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Options, labels *Labels) (*Answer, error) {
+//
+// progress, if any, is told how many transactions were read so far.
+func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Options, labels *Labels, progress func(read int64)) (*Answer, error) {
 	if o.Stop == nil && labels != nil {
 		o.Stop = labels.Stop
 	}
@@ -63,7 +66,7 @@ func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Opt
 	if err != nil {
 		return nil, err
 	}
-	a := &Answer{Version: Version, TraceVersion: TraceVersion, Chains: []ChainState{}, LabelCount: labels.Len(), Services: labels.Services(),
+	a := &Answer{Version: Version, TraceVersion: TraceVersion, Chains: []ChainState{}, LabelCount: labels.Len(), LabelHash: labels.Hash(), Services: labels.Services(),
 		BadLabels: []string{}, Labels: map[string]Label{}, Report: report, Partial: report.Partial}
 	if labels != nil {
 		a.BadLabels, a.BadLabelRows = append(a.BadLabels, labels.Bad...), labels.BadRows

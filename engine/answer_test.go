@@ -43,7 +43,7 @@ func says(a *Answer, parts ...string) bool {
 
 func TestTheAnswerSaysWhatItDoesNotKnow(t *testing.T) {
 	s := story(t, peelStory, strings.Replace(evmStory, "block 10 aa", "block 10 aa coverage=logs", 1))
-	a, err := Trace(t.Context(), s, outflow(t, "text:eth:thief", "text:eth:nobody", "text:mars:x", anEVM), trace.Options{}, nil)
+	a, err := Trace(t.Context(), s, outflow(t, "text:eth:thief", "text:eth:nobody", "text:mars:x", anEVM), trace.Options{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,19 +81,19 @@ func TestTheAnswerSaysWhatItKnowsOfLabels(t *testing.T) {
 		{"address,label,is_service\ntext:eth:shop,S,1\ntext:eth:x,X,0\n", []string{"2 labels known; an account without one is unknown, not clean."}},
 		{"address\nnobody\nnobody\n", []string{"2 rows of the labels refused", "l.csv:2"}},
 	} {
-		a, err := Trace(t.Context(), s, outflow(t, "text:eth:thief"), trace.Options{}, readLabels(t, c.csv))
+		a, err := Trace(t.Context(), s, outflow(t, "text:eth:thief"), trace.Options{}, readLabels(t, c.csv), nil)
 		if err != nil || !says(a, c.want...) {
 			t.Errorf("%q: %v, %v; want %q", c.csv, a.DoesNotKnow, err, c.want)
 		}
 	}
-	a, err := Trace(t.Context(), s, outflow(t, "text:eth:thief"), trace.Options{}, readLabels(t, "address,label,is_service\ntext:eth:shop,S,1\ntext:eth:x,X,0\n"))
+	a, err := Trace(t.Context(), s, outflow(t, "text:eth:thief"), trace.Options{}, readLabels(t, "address,label,is_service\ntext:eth:shop,S,1\ntext:eth:x,X,0\n"), nil)
 	if err != nil || len(a.Labels) != 1 || a.Labels["text:eth:shop"].Name != "S" || a.Services != 1 {
 		t.Errorf("labels of the answer: %v, %v", a.Labels, err)
 	}
 }
 
 func TestABudgetAndMissingDataMakeAnAnswerPartial(t *testing.T) {
-	a, err := Trace(t.Context(), story(t, peelStory), outflow(t, "text:eth:thief"), trace.Options{Budget: trace.Budget{Transactions: 1}}, nil)
+	a, err := Trace(t.Context(), story(t, peelStory), outflow(t, "text:eth:thief"), trace.Options{Budget: trace.Budget{Transactions: 1}}, nil, nil)
 	if err != nil || !a.Partial || !says(a, "Cut short: ") {
 		t.Errorf("a small budget: partial %v, %v, %v", a.Partial, a.DoesNotKnow, err)
 	}
@@ -112,11 +112,11 @@ func TestAnInputThatWasNeverSeenMakesAnAnswerPartial(t *testing.T) {
 		t.Fatal(err)
 	}
 	thief := trace.Theft{Sources: []trace.Source{trace.Outflow{Account: b.Txs[0].Movements[0].Out[0].Account}}}
-	a, err := Trace(t.Context(), s, thief, trace.Options{Backward: true}, nil)
+	a, err := Trace(t.Context(), s, thief, trace.Options{Backward: true}, nil, nil)
 	if err != nil || !a.Partial {
 		t.Errorf("partial %v, %v; want the unknown 20 to make it so", a.Partial, err)
 	}
-	if a, err = Trace(t.Context(), s, thief, trace.Options{}, nil); err != nil || a.Partial {
+	if a, err = Trace(t.Context(), s, thief, trace.Options{}, nil, nil); err != nil || a.Partial {
 		t.Errorf("forward, where nothing is missing: partial %v, %v", a.Partial, err)
 	}
 }
@@ -124,7 +124,7 @@ func TestAnInputThatWasNeverSeenMakesAnAnswerPartial(t *testing.T) {
 func TestMoneyOfUnknownOriginIsSaid(t *testing.T) {
 	s := story(t, "block 1 a\neth:victim eth:thief GOLD 100\nblock 2 b\neth:thief eth:x GOLD 150\n")
 	theft := trace.Theft{Sources: []trace.Source{trace.Outflow{Account: account(t, "text:eth:victim")}}}
-	a, err := Trace(t.Context(), s, theft, trace.Options{}, nil)
+	a, err := Trace(t.Context(), s, theft, trace.Options{}, nil, nil)
 	if err != nil || !says(a, "1 time an account had more than it is known to have received") {
 		t.Errorf("%v, %v", a.DoesNotKnow, err)
 	}
@@ -148,7 +148,7 @@ func TestAnAmountThatTheStoreDoesNotShowIsDoubted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := Trace(t.Context(), s, theft, trace.Options{}, nil)
+		a, err := Trace(t.Context(), s, theft, trace.Options{}, nil, nil)
 		if err != nil || says(a, "Not shown") != (want != "") || want != "" && !says(a, want) {
 			t.Errorf("=%s: %v, %v; want %q", amount, a.DoesNotKnow, err, want)
 		}
@@ -160,7 +160,7 @@ func TestManyMissingSourcesAreCounted(t *testing.T) {
 	for i := range saidOfEach + 3 {
 		theft.Sources = append(theft.Sources, trace.Outflow{Account: account(t, fmt.Sprintf("text:eth:stranger%d", i))})
 	}
-	a, err := Trace(t.Context(), story(t, peelStory), theft, trace.Options{}, nil)
+	a, err := Trace(t.Context(), story(t, peelStory), theft, trace.Options{}, nil, nil)
 	if err != nil || !says(a, "Not traced: the same of 3 more sources.") || !says(a, "never seen text:eth:stranger7") || says(a, "stranger8") {
 		t.Errorf("%v, %v", a.DoesNotKnow, err)
 	}
@@ -178,7 +178,7 @@ func TestATheftOfWhichTheStoreHoldsNothingIsNotClean(t *testing.T) {
 		{outflow(t, anEVM), "no block of eip155:1"},
 		{late, "from block 8 on is behind the newest block, text:eth block 7"},
 	} {
-		_, err := Trace(t.Context(), s, c.theft, trace.Options{}, nil)
+		_, err := Trace(t.Context(), s, c.theft, trace.Options{}, nil, nil)
 		mention(t, fmt.Sprint(c.theft), err, c.want)
 		if !errors.Is(err, ErrAbsent) {
 			t.Errorf("%v; want ErrAbsent", err)
@@ -186,14 +186,14 @@ func TestATheftOfWhichTheStoreHoldsNothingIsNotClean(t *testing.T) {
 	}
 	// Backward, a place behind the newest block is the whole chain.
 	late.Sources = []trace.Source{trace.Outflow{Account: account(t, "text:eth:thief"), From: flow.Pos{Height: 99}}}
-	if a, err := Trace(t.Context(), s, late, trace.Options{Backward: true}, nil); err != nil || len(a.Report.Disagreement.Lines) != 1 {
+	if a, err := Trace(t.Context(), s, late, trace.Options{Backward: true}, nil, nil); err != nil || len(a.Report.Disagreement.Lines) != 1 {
 		t.Errorf("backward: %v", err)
 	}
 	// An account that is there and did nothing is an answer.
-	if a, err := Trace(t.Context(), s, outflow(t, "text:eth:shop"), trace.Options{}, nil); err != nil || len(a.Report.Disagreement.Lines) != 0 {
+	if a, err := Trace(t.Context(), s, outflow(t, "text:eth:shop"), trace.Options{}, nil, nil); err != nil || len(a.Report.Disagreement.Lines) != 0 {
 		t.Errorf("an account that kept all: %v", err)
 	}
-	if _, err := Trace(t.Context(), s, trace.Theft{}, trace.Options{}, nil); err == nil || errors.Is(err, ErrAbsent) {
+	if _, err := Trace(t.Context(), s, trace.Theft{}, trace.Options{}, nil, nil); err == nil || errors.Is(err, ErrAbsent) {
 		t.Errorf("no theft at all: %v", err)
 	}
 }
@@ -212,9 +212,9 @@ func TestTheBarePublicKeyBehindAnAddressIsNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = Trace(t.Context(), s, outflow(t, aBTC), trace.Options{}, nil)
+	_, err = Trace(t.Context(), s, outflow(t, aBTC), trace.Options{}, nil, nil)
 	mention(t, aBTC, err, "the bare public key behind it, p2pk-"+aBTC)
-	_, err = Trace(t.Context(), s, outflow(t, "12cbQLTFMXRnSzktFkuoG3eHoMeFtpTu3S"), trace.Options{}, nil)
+	_, err = Trace(t.Context(), s, outflow(t, "12cbQLTFMXRnSzktFkuoG3eHoMeFtpTu3S"), trace.Options{}, nil, nil)
 	if err == nil || strings.Contains(err.Error(), "bare public key") {
 		t.Errorf("another address: %v", err)
 	}
@@ -225,7 +225,7 @@ func TestHolesAreCountedAndFewAreListed(t *testing.T) {
 	for i := range keptHoles + 50 {
 		fmt.Fprintf(&b, "block %d b%d\neth:a eth:b GOLD 1\n", 3*i, i)
 	}
-	a, err := Trace(t.Context(), story(t, b.String()), outflow(t, "text:eth:a"), trace.Options{}, nil)
+	a, err := Trace(t.Context(), story(t, b.String()), outflow(t, "text:eth:a"), trace.Options{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestHolesAreCountedAndFewAreListed(t *testing.T) {
 }
 
 func TestAnAnswerInJSONHasNoNull(t *testing.T) {
-	a, err := Trace(t.Context(), story(t, "block 1 a\neth:a eth:b GOLD 1\n"), outflow(t, "text:eth:a"), trace.Options{}, nil)
+	a, err := Trace(t.Context(), story(t, "block 1 a\neth:a eth:b GOLD 1\n"), outflow(t, "text:eth:a"), trace.Options{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,7 +265,7 @@ func TestBrokenFindsALineThatDoesNotAddUp(t *testing.T) {
 	whole := func() *Answer {
 		a, err := Trace(t.Context(), story(t, peelStory), outflow(t, "text:eth:thief"), trace.Options{
 			Policies: []trace.Policy{trace.FIFO, trace.Poison},
-		}, labels)
+		}, labels, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -144,7 +144,7 @@ func TestEveryUnitIsAccountedForOnStoredChains(t *testing.T) {
 		}
 		o := trace.Options{Backward: rapid.Bool().Draw(rt, "backward"), Page: rapid.IntRange(1, 3).Draw(rt, "page"),
 			Policies: []trace.Policy{trace.Haircut, trace.FIFO, trace.LIFO, trace.DirtyFirst, trace.CleanFirst, trace.Poison}}
-		a, err := Trace(t.Context(), s, theft, o, nil)
+		a, err := Trace(t.Context(), s, theft, o, nil, nil)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestEveryUnitIsAccountedForOnStoredChains(t *testing.T) {
 			rt.Fatal(broken)
 		}
 		o.Page = 0
-		b, err := Trace(t.Context(), s, theft, o, nil)
+		b, err := Trace(t.Context(), s, theft, o, nil, nil)
 		if err != nil || a.Report.Hash != b.Report.Hash {
 			rt.Fatalf("pages of %d give %s, of 1024 %s, %v", o.Page, a.Report.Hash, b.Report.Hash, err)
 		}

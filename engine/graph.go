@@ -18,6 +18,8 @@ type Graph struct {
 	txs   map[place]flow.Tx
 	spare map[place]flow.Tx // the older half of the memory
 	reads int64
+
+	progress func(read int64) // may be nil
 }
 
 // place is a transaction of a chain.
@@ -37,6 +39,14 @@ func NewGraph(s store.Snapshot) *Graph {
 
 // Reads is how many entries were read from the store so far.
 func (g *Graph) Reads() int64 { return g.reads }
+
+// count counts transactions that were read.
+func (g *Graph) count(n int) {
+	g.reads += int64(n)
+	if g.progress != nil {
+		g.progress(g.reads)
+	}
+}
 
 // After implements trace.Graph: whole transactions that touch an account.
 func (g *Graph) After(ctx context.Context, asks []trace.Ask) ([]trace.Page, error) {
@@ -96,7 +106,7 @@ func (g *Graph) pages(ctx context.Context, c flow.Chain, asks []trace.Ask, of []
 		}
 		txs = txs[len(p):]
 		pages[numbers[i]].Txs = views
-		g.reads += int64(len(p))
+		g.count(len(p))
 	}
 	return nil
 }
@@ -153,7 +163,7 @@ func (g *Graph) Before(ctx context.Context, asks []trace.Ask) ([]trace.Page, err
 			for _, tx := range txs {
 				pages[n].Txs = append(pages[n].Txs, trace.View{Tx: tx})
 			}
-			g.reads += int64(len(places))
+			g.count(len(places))
 		}
 	}
 	return pages, nil
@@ -181,7 +191,7 @@ func (g *Graph) Spends(ctx context.Context, c flow.Chain, of []flow.Outpoint) ([
 			txs[i], found = found[0], found[1:]
 		}
 	}
-	g.reads += int64(len(places))
+	g.count(len(places))
 	return txs, nil
 }
 
@@ -196,7 +206,7 @@ func (g *Graph) Makers(ctx context.Context, c flow.Chain, of []flow.Outpoint) ([
 			return nil, err
 		default:
 			txs[i] = tx
-			g.reads++
+			g.count(1)
 		}
 	}
 	return txs, nil

@@ -315,7 +315,7 @@ func TestErrorsOfTheStoreArrive(t *testing.T) {
 	_, spends := g.Spends(ctx, flow.Ethereum, []flow.Outpoint{{}})
 	_, makers := g.Makers(ctx, flow.Ethereum, []flow.Outpoint{{}})
 	_, balances := g.Balances(ctx, []trace.BalanceAsk{{Account: a}})
-	_, answer := Trace(ctx, s, trace.Theft{Sources: []trace.Source{trace.Outflow{Account: a}}}, trace.Options{}, nil)
+	_, answer := Trace(ctx, s, trace.Theft{Sources: []trace.Source{trace.Outflow{Account: a}}}, trace.Options{}, nil, nil)
 	_, _, resolved := Resolve(ctx, s, TheftFile{Transactions: []string{aHash}}, flow.Chain{}, nil)
 	for name, err := range map[string]error{"After": after, "Before": before, "Spends": spends, "Makers": makers, "Balances": balances, "Trace": answer, "Resolve": resolved} {
 		if !errors.Is(err, errDisk) {

@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"crypto/sha256"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spoor-dev/spoor/flow"
@@ -65,6 +67,28 @@ func (l *Labels) Services() int {
 		return 0
 	}
 	return l.services
+}
+
+// Hash is a digest of all labels, whatever order they were read in: two answers with the same hash knew the same labels.
+func (l *Labels) Hash() flow.Hash {
+	var rows []string
+	row := func(subject string, label Label) {
+		rows = append(rows, fmt.Sprintf("%q %q %q %q %t\n", subject, label.Name, label.Category, label.Source, label.Service))
+	}
+	if l != nil {
+		for a, label := range l.exact {
+			row(a.String(), label)
+		}
+		for key, label := range l.anyEVM {
+			row("eip155:any "+key, label)
+		}
+	}
+	slices.Sort(rows)
+	h := sha256.New()
+	for _, r := range rows {
+		io.WriteString(h, r)
+	}
+	return flow.Hash(h.Sum(nil))
 }
 
 // Stop says whether a trace ends at an account, and why: the Stop of trace.Options.

@@ -159,3 +159,22 @@ func FuzzReadLabels(f *testing.F) {
 		}
 	})
 }
+
+func TestLabelHashTellsListsApart(t *testing.T) {
+	const one, two = "text:eth:a,A,1\n", "text:eth:b,B,0\n"
+	hash := func(rows string) flow.Hash { return readLabels(t, "address,label,is_service\n"+rows).Hash() }
+	if hash(one+two) != hash(two+one) {
+		t.Error("the order of the rows changes the hash")
+	}
+	seen := map[flow.Hash]string{}
+	for _, rows := range []string{"", one, two, one + two, "text:eth:a,A,0\n", "text:eth:a,B,1\n", "text:eth:c,A,1\n"} {
+		if other, ok := seen[hash(rows)]; ok {
+			t.Errorf("labels %q and %q have the same hash", rows, other)
+		}
+		seen[hash(rows)] = rows
+	}
+	var none *Labels
+	if none.Hash() != hash("") {
+		t.Error("no labels and an empty list differ")
+	}
+}

@@ -412,7 +412,7 @@ func TestResolveInAnEmptyStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Trace(t.Context(), s, theft, trace.Options{}, nil); !errors.Is(err, ErrAbsent) {
+	if _, err := Trace(t.Context(), s, theft, trace.Options{}, nil, nil); !errors.Is(err, ErrAbsent) {
 		t.Errorf("a trace of nothing: %v; want ErrAbsent", err)
 	}
 }

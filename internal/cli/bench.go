@@ -12,7 +12,7 @@ import (
 
 func (p *program) bench() *cobra.Command {
 	var dir string
-	var movements, accounts, batch, runs int
+	var movements, accounts, batch, runs, cache int
 	var seed uint64
 	c := &cobra.Command{
 		Use:   "bench WORKLOAD ...",
@@ -53,7 +53,7 @@ holds the figures of one workload; bench/README.md keeps those of a known machin
 					}
 					figures = append(figures, f)
 				case "lookup":
-					figures, err = bench.Lookup(cmd.Context(), chain, shape, bench.LookupConfig{Batch: batch, Batches: runs}, b.show)
+					figures, err = bench.Lookup(cmd.Context(), chain, shape, bench.LookupConfig{Batch: batch, Batches: runs, CacheMB: cache}, b.show)
 				case "trace":
 					store := filepath.Join(dir, fmt.Sprintf("trace-%d", seed))
 					if err := os.RemoveAll(store); err != nil {
@@ -79,6 +79,7 @@ holds the figures of one workload; bench/README.md keeps those of a known machin
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of the generator")
 	c.Flags().IntVar(&batch, "batch", 10_000, "holders asked at once")
 	c.Flags().IntVar(&runs, "runs", 20, "measured batches or traces")
+	c.Flags().IntVar(&cache, "cache-mb", 1024, "cache of the store in lookup")
 	c.Flags().StringVar(&dir, "dir", "", "keep the generated stores here (default a temporary folder, removed afterwards)")
 	return c
 }

@@ -129,7 +129,7 @@ func (p *program) runDemo(ctx context.Context, dir string, check bool, keep stri
 		if err != nil {
 			return fmt.Errorf("demo: %s: %w", t.title, err)
 		}
-		answer, err := engine.Trace(ctx, s, theft, trace.Options{}, labels)
+		answer, err := engine.Trace(ctx, s, theft, trace.Options{}, labels, nil)
 		if err != nil {
 			return fmt.Errorf("demo: %s: %w", t.title, err)
 		}

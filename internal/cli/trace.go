@@ -122,7 +122,11 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 	if options.Budget.Until, err = engine.Until(ctx, s, f.until, resolved, f.back); err != nil {
 		return misuse(err, "--until takes a TIME of the chain of the theft: RFC 3339, a day, seconds since 1970, or block:HEIGHT")
 	}
-	answer, err := engine.Trace(ctx, s, resolved, options, labels)
+	b := p.newBar()
+	answer, err := engine.Trace(ctx, s, resolved, options, labels, func(read int64) {
+		b.show(0, 0, fmt.Sprintf("tracing: %d transactions read", read))
+	})
+	b.clear()
 	if err != nil {
 		return err
 	}
