@@ -59,8 +59,8 @@ type Snapshot interface {
 	Block(ctx context.Context, c flow.Chain, height uint64) (flow.Block, error)
 	// Point is the block at a height. Errors: ErrNotFound.
 	Point(ctx context.Context, c flow.Chain, height uint64) (flow.Point, error)
-	// FirstAt is the first block whose time is t or later. Errors: ErrNotFound if the chain ends before t. Block times
-	// are assumed to rise; Bitcoin's may fall back by up to two hours, so that the answer there is exact to that.
+	// FirstAt is the first block whose time is t or later. Errors: ErrNotFound if there is none. Block times are assumed to
+	// rise; on UTXO chains they may fall back by up to two hours.
 	FirstAt(ctx context.Context, c flow.Chain, t int64) (flow.Point, error)
 	// Tx is a whole transaction by its id. Errors: ErrNotFound.
 	Tx(ctx context.Context, c flow.Chain, id flow.Hash) (flow.Tx, error)

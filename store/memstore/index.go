@@ -63,10 +63,10 @@ func (x *index) add(pos flow.Pos, m flow.Movement) {
 	side(m.Out, m.In, false)
 }
 
-// id is the ID of a, which gets the next one if it has none yet.
+// id is the ID of a, which gets the next one if it has none yet; nobody's is 0.
 func (x *index) id(a flow.Account) store.ID {
 	id, ok := x.ids[a]
-	if !ok {
+	if !ok && !a.IsZero() {
 		x.accounts = append(x.accounts, a)
 		x.entries = append(x.entries, nil)
 		id = store.ID(len(x.accounts))

@@ -102,6 +102,13 @@ func fits(c *chain, b flow.Block) (put bool, err error) {
 		if i > 0 && tx.Index <= b.Txs[i-1].Index {
 			return false, fmt.Errorf("transaction %d stands behind transaction %d", tx.Index, b.Txs[i-1].Index)
 		}
+		for k, m := range tx.Movements {
+			for _, l := range slices.Concat(m.In, m.Out) {
+				if !l.Account.IsZero() && l.Account.Chain() != b.Point.Chain {
+					return false, fmt.Errorf("transaction %d: movement %d: %s is not of this chain", tx.Index, k, l.Account)
+				}
+			}
+		}
 	}
 	if c == nil {
 		return true, nil

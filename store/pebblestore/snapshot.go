@@ -248,29 +248,62 @@ func pointAt(it *pebble.Iterator, c flow.Chain) (flow.Point, error) {
 	return p, nil
 }
 
-func (s *snapshot) FirstAt(_ context.Context, c flow.Chain, t int64) (p flow.Point, err error) {
+// mostFall is more than Bitcoin's block times can fall: they are at most two hours ahead of the clock, and above the
+// median of the eleven before.
+const mostFall = 3 * 60 * 60
+
+func (s *snapshot) FirstAt(ctx context.Context, c flow.Chain, t int64) (flow.Point, error) {
 	v := s.views[c]
 	if v == nil {
 		return flow.Point{}, fmt.Errorf("%s at time %d: %w", c, t, store.ErrNotFound)
 	}
-	if n := len(v.segments); n > 0 {
+	// Where times may fall, every block before the first at or after low is before t, and from there on all are looked at.
+	low := t
+	if c.IsUTXO() {
+		low = max(t, math.MinInt64+mostFall) - mostFall
+	}
+	if len(v.segments) > 0 {
 		r, err := s.reader(v)
 		if err != nil {
 			return flow.Point{}, err
 		}
-		p, ok, err := firstAt(r, c, v.segments[0].first, v.segments[n-1].last, t)
+		p, ok, err := frozenAt(ctx, r, v, low, t)
 		if err = errors.Join(err, s.give(r)); ok || err != nil {
 			return p, err
 		}
 	}
-	i := sort.Search(len(v.blocks), func(i int) bool { return v.blocks[i].point.Time >= t })
-	if i == len(v.blocks) {
-		return flow.Point{}, fmt.Errorf("%s at time %d: %w", c, t, store.ErrNotFound)
+	i := sort.Search(len(v.blocks), func(i int) bool { return v.blocks[i].point.Time >= low })
+	for ; i < len(v.blocks); i++ {
+		if p := v.blocks[i].point; p.Time >= t {
+			return p, nil
+		}
 	}
-	return v.blocks[i].point, nil
+	return flow.Point{}, fmt.Errorf("%s at time %d: %w", c, t, store.ErrNotFound)
 }
 
-// firstAt is the first block from first to last, which are there, whose time is t or later.
+// frozenAt is the first block of the segments whose time is t or later, where none before the first at or after low is.
+func frozenAt(ctx context.Context, r *tableReader, v *view, low, t int64) (p flow.Point, ok bool, err error) {
+	p, ok, err = firstAt(r, v.chain, v.segments[0].first, v.segments[len(v.segments)-1].last, low)
+	if !ok || err != nil || p.Time >= t {
+		return p, ok, err
+	}
+	it, err := r.iter(keyBlock)
+	if err != nil {
+		return p, false, err
+	}
+	r.key = heightKey(r.key[:0], keyBlock, r.lane, p.Height)
+	for ok = it.SeekGE(r.key); ok; ok = it.Next() {
+		if p, err = pointAt(it, v.chain); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil || p.Time >= t {
+			return p, err == nil, err
+		}
+	}
+	return p, false, it.Error()
+}
+
+// firstAt is the first block from first to last, which are there, whose time is t or later, if times rise.
 func firstAt(r *tableReader, c flow.Chain, first, last uint64, t int64) (found flow.Point, ok bool, err error) {
 	it, err := r.iter(keyBlock)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sort"
@@ -360,7 +361,8 @@ func (s *snapshot) Block(_ context.Context, c flow.Chain, height uint64) (flow.B
 func (s *snapshot) readChunks(v *view, b *block) error {
 	for _, kind := range [...]byte{keyBody, keyTxIDs} {
 		lower := heightKey(nil, kind, v.lane, b.point.Height)
-		err := scan(s.db, lower, chunkKey(nil, kind, v.lane, b.point.Height, 1<<32-1), func(key, value []byte) error {
+		upper := append(chunkKey(nil, kind, v.lane, b.point.Height, math.MaxUint32), 0)
+		err := scan(s.db, lower, upper, func(key, value []byte) error {
 			if kind == keyBody {
 				b.chunks = append(b.chunks, chunk{tx: lastNumber(key), at: uint32(len(b.body))})
 				b.body = append(b.body, value...)

@@ -56,6 +56,12 @@ func (m *Maker) Propose(c flow.Chain) flow.Block {
 	if len(below) > 0 {
 		tip := below[len(below)-1].Point
 		p.Height, p.Time = tip.Height+1, tip.Time+int64(m.pick(30))
+		if c == Regtest && m.pick(6) == 0 { // Bitcoin's times may fall
+			for _, b := range below {
+				p.Time = max(p.Time, b.Point.Time)
+			}
+			p.Time -= int64(m.pick(7200))
+		}
 		switch m.pick(6) {
 		case 0:
 			p.Height += uint64(1 + m.pick(4)) // a hole

@@ -256,7 +256,7 @@ func (p *pair) ask(r *rapid.T) {
 			r.Fatalf("%d entries of %s from %s on, back %v:\n%s\nin the first store,\n%s\nin the second", limit, accounts[n], from, back, one, two)
 		}
 	}
-	at := 1_500_000_000 + int64(rapid.IntRange(0, 600).Draw(r, "time"))
+	at := 1_500_000_000 + int64(rapid.IntRange(-7200, 600).Draw(r, "time"))
 	one, errA := a.FirstAt(r.Context(), c, at)
 	two, errB := b.FirstAt(r.Context(), c, at)
 	p.sameError("first at", errA, errB)

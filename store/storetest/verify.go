@@ -124,7 +124,7 @@ func verifyBlocks(ctx context.Context, t tb, s store.Snapshot, c flow.Chain, wan
 	for _, h := range holes {
 		missing = append(missing, h.From, h.To)
 	}
-	if n := len(points); n > 0 {
+	if n := len(points); n > 0 && points[n-1].Height < math.MaxUint64 {
 		missing = append(missing, points[n-1].Height+1)
 	}
 	for _, h := range missing {
@@ -353,7 +353,7 @@ func verifyEntries(ctx context.Context, t tb, s store.Snapshot, c flow.Chain, bl
 				}
 				asks, want = append(asks, store.Ask{Holder: id, From: flow.Pos{Height: e.Pos.Height + 1}, Limit: 1}), append(want, one)
 			}
-			for _, from := range []flow.Pos{e.Pos, after, {Height: e.Pos.Height, Tx: math.MaxUint32}} {
+			for _, from := range []flow.Pos{e.Pos, after, {Height: e.Pos.Height, Tx: math.MaxUint32, Movement: math.MaxUint32}} {
 				if from == (flow.Pos{}) {
 					continue // back from the zero place is back from the end
 				}
