@@ -76,7 +76,11 @@ func (c *Case) Walk(ctx context.Context, g Graph) error {
 		w := &walk{graph: g, chain: chain, back: c.options.Backward, page: c.options.Page, ledgers: c.ledgers[chain]}
 		if u := c.options.Budget.Until; u != (flow.Pos{}) {
 			w.until = w.mirrored(u)
+			if c.options.Swaps.Of != nil {
+				w.until.Movement = ^uint32(0)
+			}
 		}
+		w.swaps.swaps, w.swaps.back = c.options.Swaps, c.options.Backward
 		for _, l := range w.ledgers {
 			if l.log != nil {
 				*l.log = journal{depth: l.log.depth, off: true}

@@ -109,7 +109,7 @@ func (e *encoder) holder(h Holder) {
 
 // parameters are what a result depends on besides the chain: what a snapshot is only good for.
 func (e *encoder) parameters(p Policy, c flow.Chain, sources []plainSource, o Options) {
-	e.text("spoor trace 1")
+	e.text("spoor trace 2")
 	e.text(p.String())
 	e.text(c.String())
 	e.bool(o.Backward)
@@ -123,6 +123,7 @@ func (e *encoder) parameters(p Policy, c flow.Chain, sources []plainSource, o Op
 	e.int(int(o.DustShare))
 	e.int(o.Budget.Holders)
 	e.int(o.Budget.Hops)
+	e.text(o.Swaps.Rule)
 }
 
 func (e *encoder) source(sources []plainSource) {
@@ -154,6 +155,7 @@ func (e *encoder) edges(n int, edges iter.Seq[*Edge]) {
 		e.amount(d.Claim)
 		e.int(d.Line)
 		e.text(string(d.Sink))
+		e.text(string(d.Swap))
 	}
 }
 
@@ -308,7 +310,7 @@ func (d *decoder) edges(edges *edgeList) {
 		edges.push(&Edge{
 			Tx: d.hash(), At: d.pos(), Time: d.time(), Index: uint32(d.small("index", 1<<32-1)),
 			From: d.account(), FromCoin: d.coin(), To: d.account(), ToCoin: d.coin(), Asset: d.asset(),
-			Amount: d.amount(), Units: d.amount(), Claim: d.amount(), Line: d.int(), Sink: Sink(d.text()),
+			Amount: d.amount(), Units: d.amount(), Claim: d.amount(), Line: d.int(), Sink: Sink(d.text()), Swap: SwapSide(d.text()),
 		})
 	}
 }

@@ -20,6 +20,7 @@ type Edge struct {
 	Claim    flow.Amount   `json:"claim"`  // the same in units of the stolen asset; nothing under poison
 	Line     int           `json:"line"`
 	Sink     Sink          `json:"sink,omitempty"` // where the claim ended with this edge
+	Swap     SwapSide      `json:"swap,omitempty"` // the claim went into an exchange, or came out of one
 }
 
 // An Assumption is money that the facts do not show and that must have been there; it is taken to be clean.
@@ -159,5 +160,5 @@ func (e *edgeList) all(yield func(*Edge) bool) {
 // follows reports whether the two edges are the same but for their claims.
 func (a *Edge) follows(b *Edge) bool {
 	return a.At == b.At && a.Tx == b.Tx && a.From == b.From && a.FromCoin == b.FromCoin && a.To == b.To &&
-		a.ToCoin == b.ToCoin && a.Line == b.Line && a.Sink == b.Sink && a.Amount == b.Amount
+		a.ToCoin == b.ToCoin && a.Line == b.Line && a.Sink == b.Sink && a.Swap == b.Swap && a.Amount == b.Amount
 }

@@ -38,6 +38,7 @@ type event struct {
 	utxo   bool
 	fee    bool // the price of inclusion: nobody is followed who takes it
 	back   bool
+	swaps  *txSwaps // the exchanges of the transaction; nil if they are not followed or not known
 	givers []leg
 	takers []leg
 	// assumed is the part of the givers that the facts do not show: the amount of unknown inputs.

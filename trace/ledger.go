@@ -40,6 +40,8 @@ type Ledger struct {
 	last     flow.Pos // of the last movement that mattered, if started
 	spent    bool     // the budget of transactions is used up
 
+	transit transit // claim inside the exchanges of the transaction at hand
+
 	log    *journal
 	firm   bool
 	firmAt flow.Pos // if firm: what stands up to here cannot be taken back
@@ -126,6 +128,7 @@ type fresh struct {
 // scratch is memory that one event after the other uses.
 type scratch struct {
 	event   event
+	swaps   txSwaps
 	given   []Segment
 	owner   []int // the giver of each given segment
 	amounts []flow.Amount
@@ -249,6 +252,11 @@ func (l *Ledger) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
 			}
 		}()
 	}
+	var swaps *txSwaps
+	if l.options.Swaps.Of != nil {
+		swaps = &l.work.swaps
+		*swaps = txSwaps{swaps: l.options.Swaps, tx: tx}
+	}
 	for i := range tx.Movements {
 		place := at
 		place.Movement = uint32(i)
@@ -265,12 +273,17 @@ func (l *Ledger) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
 		if err := l.work.event.set(&tx, place, m, false); err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
+		l.work.event.swaps = swaps
 		if err := l.move(&l.work.event); err != nil {
 			return fmt.Errorf("apply: %w", err)
 		}
 		if err := l.settle(ctx, g); err != nil {
 			return err
 		}
+	}
+	l.land()
+	if err := l.settle(ctx, g); err != nil {
+		return err
 	}
 	if l.log == nil && l.started {
 		l.firm, l.firmAt = true, l.last
@@ -527,10 +540,14 @@ func (l *Ledger) count(a flow.Account, step int) {
 	}
 }
 
-// Check adds up all claims and returns an error if any unit of a line was made or lost. Poison is never checked.
+// Check adds up all claims and returns an error if any unit of a line was made or lost, or is on its way because a walk
+// ended with an error. Poison is never checked.
 func (l *Ledger) Check() error {
 	if l.policy == Poison {
 		return nil
+	}
+	if len(l.transit.parts) > 0 {
+		return fmt.Errorf("%s: the transaction at %s was read in part", l.policy, l.real(l.transit.last))
 	}
 	sums := make([]flow.Sum, len(l.lines))
 	add := func(r *record) {

@@ -17,6 +17,7 @@ import (
 type memGraph struct {
 	txs   []flow.Tx
 	page  int  // movements per page; the Ask's limit if 0
+	full  bool // show whole transactions, whatever the page
 	whole bool // show whole transactions instead of the movements of the account alone
 	read  map[flow.Account]bool
 	asks  int
@@ -52,6 +53,21 @@ func (g *memGraph) pages(asks []Ask, back bool) []Page {
 				continue
 			}
 			v := View{Tx: tx}
+			if g.full {
+				first, last := tx.At(), tx.At()
+				last.Movement = uint32(len(tx.Movements) - 1)
+				if !slices.ContainsFunc(tx.Movements, func(m flow.Movement) bool { return touchesAccount(&m, ask.Account) }) ||
+					!back && last.Compare(ask.From) < 0 || back && first.Compare(ask.From) > 0 {
+					continue
+				}
+				if n == limit {
+					pages[i].More = true
+					break
+				}
+				n++
+				pages[i].Txs = append(pages[i].Txs, v)
+				continue
+			}
 			v.Tx.Movements = nil
 			order := make([]int, len(tx.Movements))
 			for j := range order {

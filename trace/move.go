@@ -42,28 +42,37 @@ func (l *Ledger) hold(s plainSource) {
 	if r.last.Compare(s.at) < 0 {
 		r.last = s.at
 	}
-	stolen := []Segment{l.steal(s.asset, s.amount)}
-	l.receive(r, stolen[0])
-	switch {
-	case r.outflow || r.frozen || l.policy == Poison || s.kind == "coin":
-		l.put(r, stolen)
-	case r.unknown || !was: // the opening balance is still to come
-		r.unknown = true
-		r.carved, _ = r.carved.Add(s.amount) // sources sum to an amount: Theft.plain
-		l.put(r, stolen)
-	default:
-		l.carve(r, s, stolen)
+	stolen := l.steal(s.asset, s.amount)
+	l.receive(r, stolen)
+	if s.kind == "coin" {
+		l.put(r, []Segment{stolen})
+	} else {
+		l.plant(r, was, s.at, stolen)
 	}
 	l.relive(r, was, s.at)
 }
 
+// plant makes a part of an account's balance before a place stolen; was is isLive before it.
+func (l *Ledger) plant(r *record, was bool, at flow.Pos, s Segment) {
+	switch {
+	case r.outflow || r.frozen || l.policy == Poison:
+		l.put(r, []Segment{s})
+	case r.unknown || !was: // the opening balance is still to come
+		r.unknown = true
+		r.carved = addCapped(r.carved, s.Units)
+		l.put(r, []Segment{s})
+	default:
+		l.carve(r, at, s)
+	}
+}
+
 // carve turns clean money of a holder into stolen money: the newest of it.
-func (l *Ledger) carve(r *record, s plainSource, stolen []Segment) {
+func (l *Ledger) carve(r *record, at flow.Pos, stolen Segment) {
 	segs := make([]Segment, r.state.Len())
 	for i := range segs {
 		segs[i] = r.state.At(i)
 	}
-	need := s.amount
+	need := stolen.Units
 	for i := len(segs) - 1; i >= 0 && !need.IsZero(); i-- {
 		if segs[i].Line == 0 {
 			k := segs[i].Units.Min(need)
@@ -72,12 +81,12 @@ func (l *Ledger) carve(r *record, s plainSource, stolen []Segment) {
 		}
 	}
 	if !need.IsZero() {
-		l.assume(Assumption{r.holder, need, s.at, "is said to hold more than it is known to have had"})
+		l.assume(Assumption{r.holder, need, at, "is said to hold more than it is known to have had"})
 	}
 	if l.options.Backward && l.policy == FIFO {
-		segs = append(stolen, segs...)
+		segs = append([]Segment{stolen}, segs...)
 	} else {
-		segs = append(segs, stolen...)
+		segs = append(segs, stolen)
 	}
 	r.state.clear()
 	l.policy.Put(&r.state, segs)
@@ -195,6 +204,7 @@ func (l *Ledger) pay(e *event) (hops int) {
 		}
 		if r != nil {
 			hops = min(hops, r.hops)
+			l.divert(e, i, start, r.hops)
 		}
 		for range w.given[start:] {
 			w.owner = append(w.owner, i)
@@ -446,11 +456,7 @@ func (l *Ledger) dust(e *event, t *leg, segs []Segment, route *router) (n int) {
 				units, claim = addCapped(units, o.Units), addCapped(claim, o.Claim)
 			}
 		}
-		small := units.Less(l.options.Dust[e.asset])
-		if share := l.options.DustShare; share > 0 && !small {
-			small = claim.Less(l.lines[s.Line-1].dustFloor(share))
-		}
-		if !small {
+		if !l.isDust(e.asset, s.Line, units, claim) {
 			continue
 		}
 		for j := i; j < len(segs); j++ {
@@ -463,6 +469,15 @@ func (l *Ledger) dust(e *event, t *leg, segs []Segment, route *router) (n int) {
 		}
 	}
 	return n
+}
+
+// isDust reports whether a piece of a line is too small to follow.
+func (l *Ledger) isDust(a flow.Asset, line int, units, claim flow.Amount) bool {
+	if units.Less(l.options.Dust[a]) {
+		return true
+	}
+	share := l.options.DustShare
+	return share > 0 && claim.Less(l.lines[line-1].dustFloor(share))
 }
 
 // sinkAccount is the sub-account of a sink that a leg which is no account belongs to.

@@ -16,6 +16,9 @@ type Options struct {
 	Backward bool
 	// Stop says which accounts end the trace, and why ("exchange X, deposit"). It must answer the same for ever.
 	Stop func(flow.Account) (reason string, ok bool)
+	// Swaps follow claim through exchanges inside one transaction. They need a Graph that shows whole transactions: of a
+	// transaction that a View shows in part, no exchange is known. With it, Budget.Until counts whole transactions.
+	Swaps Swaps
 	// Dust is a floor for each asset: a smaller piece of claim goes to the sink "dust" instead of to its taker.
 	Dust map[flow.Asset]flow.Amount
 	// DustShare is a floor for all assets, in billionths of what was stolen so far; 1000 (a millionth) if 0, none if
@@ -68,6 +71,7 @@ func (o Options) withDefaults() (Options, error) {
 		return nil
 	}
 	return o, errors.Join(
+		o.checkSwaps(),
 		fill(&o.Budget.Holders, "budget of holders", 100_000),
 		fill(&o.Budget.Transactions, "budget of transactions", 1_000_000),
 		fill(&o.Budget.Hops, "budget of hops", 10_000),

@@ -216,7 +216,7 @@ func TestStateKeepsOrder(t *testing.T) {
 // A trace backward from where FIFO left every unit arrives at the theft, to the unit: FIFO loses nothing.
 func TestFIFOBackwardFindsTheTheft(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := drawAccounts(t)
+		w := drawAccounts(t, false)
 		h, ok := w.theft.Sources[0].(Holding)
 		if !ok {
 			t.Skip("no holding")

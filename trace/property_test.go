@@ -23,6 +23,12 @@ func drawOptions(t *rapid.T, w *world) Options {
 			Hops:         rapid.IntRange(0, 3).Draw(t, "hops"),
 		}
 	}
+	switch rapid.IntRange(0, 3).Draw(t, "swaps") {
+	case 0, 1:
+		o.Swaps = netSwaps
+	case 2:
+		o.Swaps = wildSwaps
+	}
 	return o
 }
 
@@ -142,7 +148,7 @@ func TestBatchIsLive(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawRough(t)
 		o := drawOptions(t, w)
-		g := newGraph(w.txs)
+		g := w.graph(o)
 		live := newCase(t, w, o)
 		feed(t, live, g, w.txs)
 		finish(t, live, g)
@@ -167,7 +173,7 @@ func TestResumeAnywhere(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := drawRough(t)
 		o := drawOptions(t, w)
-		g := newGraph(w.txs)
+		g := w.graph(o)
 		n := rapid.IntRange(0, len(w.txs)).Draw(t, "place")
 		a := newCase(t, w, o)
 		feed(t, a, g, w.txs[:n])
@@ -204,7 +210,7 @@ func TestBudgetThatGrows(t *testing.T) {
 		w := drawRough(t)
 		o := drawOptions(t, w)
 		o.Budget.Transactions = 0
-		g := newGraph(w.txs)
+		g := w.graph(o)
 		want, err := Run(t.Context(), g, w.theft, o)
 		if err != nil {
 			t.Fatal(err)
@@ -244,7 +250,7 @@ func TestUndoIsIdentity(t *testing.T) {
 		w := drawRough(t)
 		o := drawOptions(t, w)
 		o.UndoDepth = rapid.IntRange(1, 10).Draw(t, "depth")
-		g := newGraph(w.txs)
+		g := w.graph(o)
 		n := rapid.IntRange(0, len(w.txs)).Draw(t, "place")
 		c := newCase(t, w, o)
 		feed(t, c, g, w.txs[:n])
@@ -300,11 +306,11 @@ func TestPagesDoNotMatter(t *testing.T) {
 		w := drawRough(t)
 		o := drawOptions(t, w)
 		o.Backward = rapid.Bool().Draw(t, "backward")
-		want, err := Run(t.Context(), newGraph(w.txs), w.theft, o)
+		want, err := Run(t.Context(), w.graph(o), w.theft, o)
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := newGraph(w.txs)
+		g := w.graph(o)
 		g.page, g.whole = rapid.IntRange(1, 5).Draw(t, "page"), rapid.Bool().Draw(t, "whole")
 		got, err := Run(t.Context(), g, w.theft, o)
 		if err != nil {
@@ -336,13 +342,13 @@ func TestPoliciesDoNotMixUp(t *testing.T) {
 		w := drawRough(t)
 		o := drawOptions(t, w)
 		o.Backward = rapid.Bool().Draw(t, "backward")
-		all, err := Run(t.Context(), newGraph(w.txs), w.theft, o)
+		all, err := Run(t.Context(), w.graph(o), w.theft, o)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, p := range everyPolicy {
 			o.Policies = []Policy{p}
-			one, err := Run(t.Context(), newGraph(w.txs), w.theft, o)
+			one, err := Run(t.Context(), w.graph(o), w.theft, o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -369,7 +375,10 @@ func TestReach(t *testing.T) {
 		w := draw(t)
 		t.Log(w)
 		o := exact(everyPolicy...)
-		few, err := Run(t.Context(), newGraph(w.txs), w.theft, o)
+		if rapid.Bool().Draw(t, "swaps") {
+			o.Swaps = netSwaps
+		}
+		few, err := Run(t.Context(), w.graph(o), w.theft, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -385,12 +394,12 @@ func TestReach(t *testing.T) {
 		if rapid.Bool().Draw(t, "dust") {
 			o.Dust = map[flow.Asset]flow.Amount{coinAsset: num(2), utxoChain.Native(): num(2)}
 			o.Stop = nil
-			if few, err = Run(t.Context(), newGraph(w.txs), w.theft, o); err != nil {
+			if few, err = Run(t.Context(), w.graph(o), w.theft, o); err != nil {
 				t.Fatal(err)
 			}
 			o.Stop = w.stop
 		}
-		more, err := Run(t.Context(), newGraph(w.txs), w.theft, o)
+		more, err := Run(t.Context(), w.graph(o), w.theft, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -415,7 +424,7 @@ func TestEdgesAddUp(t *testing.T) {
 		t.Log(w)
 		o := drawOptions(t, w)
 		o.Backward = rapid.Bool().Draw(t, "backward")
-		r, err := Run(t.Context(), newGraph(w.txs), w.theft, o)
+		r, err := Run(t.Context(), w.graph(o), w.theft, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -423,28 +432,48 @@ func TestEdgesAddUp(t *testing.T) {
 			if res.Policy == Poison.String() {
 				continue
 			}
-			in, out := map[Holder]int{}, map[Holder]int{}
+			type book struct {
+				Holder
+				line int
+			}
+			in, out := map[book]int{}, map[book]int{}
 			sunk := map[Sink]int{}
+			inside := map[flow.Hash]int{}
 			for _, e := range res.Edges {
-				from, to := Holder{e.From, e.Asset, e.FromCoin}, Holder{e.To, e.Asset, e.ToCoin}
+				from, to := book{Holder{e.From, e.Asset, e.FromCoin}, e.Line}, book{Holder{e.To, e.Asset, e.ToCoin}, e.Line}
 				if o.Backward {
 					from, to = to, from
 				}
-				out[from] += small(e.Claim)
+				switch into := o.Backward != (e.Swap == IntoSwap); {
+				case e.Swap == "":
+					out[from] += small(e.Claim)
+				case into:
+					out[from] += small(e.Claim)
+					inside[e.Tx] += small(e.Claim)
+					continue
+				default:
+					inside[e.Tx] -= small(e.Claim)
+				}
 				if e.Sink == "" {
 					in[to] += small(e.Claim)
 				} else {
 					sunk[e.Sink] += small(e.Claim)
 				}
 			}
+			for tx, n := range inside {
+				if n != 0 {
+					t.Errorf("%s: %d more claim goes into the exchanges of %s than comes out", res.Policy, n, tx)
+				}
+			}
 			stolen := 0
 			for _, s := range res.Holders {
-				own := small(s.Received) - in[s.Holder]
+				k := book{s.Holder, s.Line}
+				own := small(s.Received) - in[k]
 				if own != 0 && !s.Source {
-					t.Errorf("%s: %s received %s, edges bring %d", res.Policy, s.Holder, s.Received, in[s.Holder])
+					t.Errorf("%s: %s received %s, edges bring %d", res.Policy, s.Holder, s.Received, in[k])
 				}
-				if got := small(s.Received) - out[s.Holder]; got != small(s.Claim) {
-					t.Errorf("%s: %s received %s and edges take %d, but %s is there", res.Policy, s.Holder, s.Received, out[s.Holder], s.Claim)
+				if got := small(s.Received) - out[k]; got != small(s.Claim) {
+					t.Errorf("%s: %s received %s and edges take %d, but %s is there", res.Policy, s.Holder, s.Received, out[k], s.Claim)
 				}
 				stolen += own
 			}

@@ -17,6 +17,7 @@ type Report struct {
 	MaxTxs       int               `json:"max_transactions"`
 	MaxHops      int               `json:"max_hops"`
 	Until        flow.Pos          `json:"until,omitzero"`
+	Swaps        string            `json:"swaps,omitempty"` // the rule by which swaps were followed
 	Partial      bool              `json:"partial"`
 	Results      []Result          `json:"results"`
 	Disagreement Table             `json:"disagreement"`
@@ -44,7 +45,7 @@ func (c *Case) Report() (*Report, error) {
 	b := c.options.Budget
 	r := &Report{
 		Theft: c.theft.Name, Direction: "forward", DustShare: c.options.DustShare,
-		MaxHolders: b.Holders, MaxTxs: b.Transactions, MaxHops: b.Hops, Until: b.Until,
+		MaxHolders: b.Holders, MaxTxs: b.Transactions, MaxHops: b.Hops, Until: b.Until, Swaps: c.options.Swaps.Rule,
 	}
 	if c.options.Backward {
 		r.Direction = "backward"
@@ -56,7 +57,7 @@ func (c *Case) Report() (*Report, error) {
 		r.Dust = append(r.Dust, DustParameter{a, c.options.Dust[a]})
 	}
 	e := newEncoder()
-	e.text("spoor trace report 1")
+	e.text("spoor trace report 2")
 	e.text(r.Theft)
 	e.bool(c.options.Backward)
 	e.source(c.sources)
@@ -70,6 +71,7 @@ func (c *Case) Report() (*Report, error) {
 	e.int(b.Transactions)
 	e.int(b.Hops)
 	e.pos(b.Until)
+	e.text(r.Swaps)
 	for i := range c.options.Policies {
 		var ledgers []*Ledger
 		for _, chain := range c.chains {

@@ -229,8 +229,11 @@ func (r *Result) addHolders(l *Ledger, offset int) (cuts []string) {
 
 // real is a place of the ledger in the order of the chain.
 func (l *Ledger) real(p flow.Pos) flow.Pos {
-	if l.options.Backward && p != (flow.Pos{}) {
-		return mirror(p)
+	if !l.options.Backward || p == (flow.Pos{}) {
+		return p
+	}
+	if p = mirror(p); p.Movement == ^uint32(0) { // right before a transaction
+		p = next(p)
 	}
 	return p
 }
@@ -289,7 +292,7 @@ func (a *Edge) sinkAccount(back bool) flow.Account {
 
 // result writes all that a result says, for its hash.
 func (e *encoder) result(r *Result) {
-	e.text("spoor trace result 1")
+	e.text("spoor trace result 2")
 	e.text(r.Policy)
 	e.uint(uint64(len(r.Lines)))
 	for _, n := range r.Lines {

@@ -28,6 +28,7 @@ type walk struct {
 	wanting []*cursor              // accounts that need a page
 	made    int
 	event   event
+	swaps   txSwaps
 	buffers buffers
 }
 
@@ -80,6 +81,9 @@ func (w *walk) run(ctx context.Context) error {
 			return err
 		}
 		at, ok := w.nextSource()
+		if w.land(at, ok) {
+			continue
+		}
 		switch {
 		case len(w.queue) > 0 && (!ok || w.queue[0].at.Compare(at) < 0):
 			if w.until != (flow.Pos{}) && w.queue[0].at.Compare(w.until) > 0 {
@@ -143,6 +147,21 @@ func (w *walk) nextSource() (at flow.Pos, ok bool) {
 	return at, ok
 }
 
+// land lets claim arrive that is in transit, if nothing before the place of its arrival is left to read or to begin.
+func (w *walk) land(source flow.Pos, more bool) (landed bool) {
+	for _, l := range w.ledgers {
+		if len(l.transit.parts) == 0 {
+			continue
+		}
+		end := l.transit.at
+		if (len(w.queue) == 0 || w.queue[0].at.Compare(end) >= 0) && (!more || source.Compare(end) >= 0) {
+			l.land()
+			landed = true
+		}
+	}
+	return landed
+}
+
 // step applies the first movement of the queue to all ledgers.
 func (w *walk) step() error {
 	c := w.queue[0]
@@ -159,6 +178,11 @@ func (w *walk) step() error {
 	if live {
 		if err := w.event.set(&v.Tx, w.mirrored(at), &v.Tx.Movements[i], w.back); err != nil {
 			return err
+		}
+		w.event.swaps = nil
+		if w.swaps.swaps.Of != nil && v.Places == nil {
+			w.swaps.enter(&v.Tx)
+			w.event.swaps = &w.swaps
 		}
 		for _, l := range w.ledgers {
 			if err := l.move(&w.event); err != nil {

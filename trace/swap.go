@@ -1,0 +1,340 @@
+package trace
+
+import (
+	"fmt"
+
+	"github.com/spoor-dev/spoor/flow"
+)
+
+// Swaps let claim pass through exchanges inside one transaction. The zero value follows none.
+type Swaps struct {
+	// Rule names Of and its version; it is recorded in reports and binds snapshots.
+	Rule string
+	// Of finds the strands of a whole transaction. It must answer the same for ever, and may answer anything: a strand
+	// which the movements do not bear out is passed over.
+	Of func(tx flow.Tx) []Pass
+}
+
+// A Pass is one strand of an exchange: FromAmount units that From gave in a transaction went the way of ToAmount units
+// that To got. All strands of one account and asset share what it gave in proportion of FromAmount. What came back, or
+// went on to others as it was, is a strand too, between equal assets.
+type Pass struct {
+	From, To             flow.Account
+	FromAsset, ToAsset   flow.Asset
+	FromAmount, ToAmount flow.Amount
+}
+
+// A SwapSide says that claim went into an exchange with an edge, or came out of one.
+type SwapSide string
+
+// The sides. The claim of all edges into the exchanges of a transaction is the claim of all edges out of them.
+const (
+	IntoSwap  SwapSide = "in"
+	OutOfSwap SwapSide = "out"
+)
+
+// txSwaps are the strands of one transaction, in the direction of the trace. They are looked for when a tainted giver
+// asks, and once for all ledgers.
+type txSwaps struct {
+	swaps Swaps
+	back  bool
+	tx    flow.Tx
+	known bool
+	from  map[accountKey][]Pass
+	total map[accountKey]flow.Amount // of what the strands of one giver take
+	came  map[accountKey][]int       // the movements that bring something
+}
+
+// enter makes s the strands of a transaction; it is the same one until its place changes.
+func (s *txSwaps) enter(tx *flow.Tx) {
+	if s.tx.ID != tx.ID || s.tx.At() != tx.At() || s.tx.Point.Chain != tx.Point.Chain || len(s.tx.Movements) != len(tx.Movements) {
+		*s = txSwaps{swaps: s.swaps, back: s.back, tx: *tx}
+	}
+}
+
+// find looks for the strands.
+func (s *txSwaps) find() {
+	s.known = true
+	passes := s.swaps.Of(s.tx)
+	if len(passes) == 0 {
+		return
+	}
+	s.from, s.total, s.came = map[accountKey][]Pass{}, map[accountKey]flow.Amount{}, map[accountKey][]int{}
+	for i := range s.tx.Movements {
+		m := &s.tx.Movements[i]
+		side := m.Out
+		if s.back {
+			side = m.In
+		}
+		for _, l := range side {
+			k := accountKey{l.Account, m.Asset}
+			if n := s.came[k]; !isCoins(m) && m.Kind != flow.Fee && (len(n) == 0 || n[len(n)-1] != i) {
+				s.came[k] = append(n, i)
+			}
+		}
+	}
+	for _, p := range passes {
+		if s.back {
+			p = Pass{p.To, p.From, p.ToAsset, p.FromAsset, p.ToAmount, p.FromAmount}
+		}
+		k := accountKey{p.From, p.FromAsset}
+		if p.From.IsZero() || p.To.IsZero() || p.FromAmount.IsZero() || p.ToAmount.IsZero() || len(s.came[accountKey{p.To, p.ToAsset}]) == 0 {
+			continue
+		}
+		if sum, ok := s.total[k].Add(p.FromAmount); ok {
+			s.total[k] = sum
+			s.from[k] = append(s.from[k], p)
+		}
+	}
+}
+
+// passes are the strands of a giver and what they take of it in all.
+func (s *txSwaps) passes(k accountKey) ([]Pass, flow.Amount) {
+	if !s.known {
+		s.find()
+	}
+	return s.from[k], s.total[k]
+}
+
+// A transit is the claim that is inside the exchanges of the transaction at hand. It arrives behind the transaction's
+// last movement, and is empty between transactions.
+type transit struct {
+	swaps txSwaps
+	at    flow.Pos // where it arrives
+	last  flow.Pos // the last movement it stands for
+	parts []inTransit
+}
+
+type inTransit struct {
+	key  accountKey // who gave it
+	seg  Segment
+	hops int
+}
+
+// divert takes the stolen part of what giver i pays, which stands in work.given from start on, into the exchanges that
+// the giver is in; clean money pays in its stead. Under poison it marks both ways.
+func (l *Ledger) divert(e *event, i, start, hops int) {
+	if e.swaps == nil || e.utxo || e.fee {
+		return
+	}
+	w := &l.work
+	g := &e.givers[i]
+	k := accountKey{g.account, e.asset}
+	passes, room := e.swaps.passes(k)
+	if len(passes) == 0 {
+		return
+	}
+	for _, p := range l.transit.parts {
+		if p.key == k {
+			room, _ = room.Sub(p.seg.Units.Min(room))
+		}
+	}
+	for n := start; n < len(w.given); n++ {
+		s := w.given[n]
+		if !s.taints() {
+			continue
+		}
+		if l.policy == Poison {
+			l.carry(e, k, s, hops)
+			continue
+		}
+		into, rest := s, Segment{}
+		if room.Less(s.Units) {
+			into, rest = s.split(room)
+		}
+		if into.Units.IsZero() {
+			return
+		}
+		room, _ = room.Sub(into.Units)
+		to := flow.Account{}
+		if len(e.takers) > 0 {
+			to = e.takers[0].account
+		}
+		l.swapEdge(e, g.account, to, g.amount, into, IntoSwap, "")
+		l.carry(e, k, into, hops)
+		w.given[n] = Segment{Units: into.Units}
+		if !rest.Units.IsZero() {
+			w.given = append(w.given[:n+1], append([]Segment{rest}, w.given[n+1:]...)...)
+			return
+		}
+	}
+}
+
+// carry puts claim into the transit.
+func (l *Ledger) carry(e *event, k accountKey, s Segment, hops int) {
+	t := &l.transit
+	if len(t.parts) == 0 {
+		at := e.swaps.tx.At()
+		t.swaps = *e.swaps
+		if e.back {
+			t.last = mirror(at)
+			t.at = next(t.last)
+		} else {
+			at.Movement = uint32(len(e.swaps.tx.Movements))
+			t.at, t.last = at, at
+		}
+		l.note(func() { l.transit = transit{} })
+	}
+	for i := range t.parts {
+		if p := &t.parts[i]; p.key == k && p.seg.Line == s.Line {
+			p.seg.Units = addCapped(p.seg.Units, s.Units)
+			p.seg.Claim, _ = p.seg.Claim.Add(s.Claim) // at most what was stolen
+			p.hops = min(p.hops, hops)
+			return
+		}
+	}
+	t.parts = append(t.parts, inTransit{k, s, hops})
+}
+
+// land lets the claim in transit arrive. The caller settles the new holders.
+func (l *Ledger) land() {
+	t := l.transit
+	if len(t.parts) == 0 {
+		return
+	}
+	l.transit = transit{}
+	l.last = t.last // the payment into the exchange has noted the way back
+	for _, part := range t.parts {
+		passes, whole := t.swaps.passes(part.key)
+		rooms := make([]flow.Amount, len(passes))
+		for i, p := range passes {
+			rooms[i] = p.FromAmount
+		}
+		if l.policy == Poison {
+			for _, p := range passes {
+				l.arrive(&t, p, Segment{Line: part.seg.Line, Units: p.ToAmount}, part.hops)
+			}
+			continue
+		}
+		for i, s := range part.seg.spread(rooms, whole) {
+			if s.Units.IsZero() {
+				continue
+			}
+			// The part of the output that was paid for with stolen units, rounded up: a claim needs a unit to stand on.
+			p := passes[i]
+			clean, _ := p.FromAmount.Sub(s.Units)
+			clean = p.ToAmount.Share(clean, p.FromAmount)
+			s.Units, _ = p.ToAmount.Sub(clean)
+			l.arrive(&t, p, s, part.hops)
+		}
+	}
+}
+
+// arrive makes units that an account got in the transaction stolen ones.
+func (l *Ledger) arrive(t *transit, p Pass, s Segment, hops int) {
+	tx := &t.swaps.tx
+	e := &event{tx: flow.Tx{ID: tx.ID, Point: tx.Point, Index: tx.Index}, at: t.last, asset: p.ToAsset, back: t.swaps.back}
+	sink, reason := Sink(""), ""
+	if l.options.Stop != nil {
+		if why, ok := l.options.Stop(p.To); ok {
+			sink, reason = Service, why
+		}
+	}
+	if sink == "" && l.policy != Poison && l.isDust(p.ToAsset, s.Line, s.Units, s.Claim) {
+		sink = DustSink
+	}
+	if sink != "" {
+		l.arrivalEdges(e, t, p, s, sink)
+		l.sink(e, sink, p.To, s, reason)
+		return
+	}
+	r := l.record(Holder{p.To, p.ToAsset, flow.Outpoint{}}, hops+1, t.at, tx.Point.Time)
+	was := r.isLive()
+	l.touch(r)
+	if l.leaks(p.To, p.ToAsset) {
+		r.source, r.outflow = true, true
+	}
+	r.hops = min(r.hops, hops+1)
+	r.last, r.until = t.at, tx.Point.Time
+	if was && !r.unknown && !r.outflow && !r.frozen && l.policy != Poison {
+		s.Units = s.Units.Min(r.state.clean())
+		if s.Units.IsZero() { // what came was stolen already
+			s.Units = flow.NewAmount(1)
+		}
+	}
+	l.arrivalEdges(e, t, p, s, "")
+	l.receive(r, s)
+	l.plant(r, was, t.at, s)
+	l.relive(r, was, t.at)
+}
+
+// arrivalEdges records claim that came out of an exchange, over the movements that brought it.
+func (l *Ledger) arrivalEdges(e *event, t *transit, p Pass, s Segment, sink Sink) {
+	came := t.swaps.came[accountKey{p.To, p.ToAsset}]
+	amounts := make([]flow.Amount, len(came))
+	var sum flow.Sum
+	for i, n := range came {
+		m := &t.swaps.tx.Movements[n]
+		side := m.Out
+		if e.back {
+			side = m.In
+		}
+		for _, leg := range side {
+			if leg.Account == p.To {
+				amounts[i] = addCapped(amounts[i], leg.Amount)
+			}
+		}
+		sum = sum.Plus(amounts[i])
+	}
+	whole, ok := sum.Amount()
+	if !ok || whole.IsZero() {
+		came, amounts, whole = came[:1], []flow.Amount{flow.NewAmount(1)}, flow.NewAmount(1)
+	}
+	pieces := []Segment{s}
+	if l.policy != Poison {
+		pieces = s.spread(amounts, whole)
+	}
+	for i, piece := range pieces {
+		if piece.Units.IsZero() {
+			continue
+		}
+		m := &t.swaps.tx.Movements[came[i]]
+		other := m.In
+		if e.back {
+			other = m.Out
+		}
+		from := flow.Account{}
+		if len(other) > 0 {
+			from = other[0].Account
+		}
+		e.real = t.swaps.tx.At()
+		e.real.Movement = uint32(came[i])
+		e.index = m.Index
+		l.swapEdge(e, from, p.To, amounts[i], piece, OutOfSwap, sink)
+	}
+}
+
+// swapEdge records one side of an exchange; from and to are in the direction of the trace.
+func (l *Ledger) swapEdge(e *event, from, to flow.Account, amount flow.Amount, s Segment, side SwapSide, sink Sink) {
+	if e.back {
+		from, to = to, from
+		if side == IntoSwap {
+			side = OutOfSwap
+		} else {
+			side = IntoSwap
+		}
+	}
+	l.addEdge(&Edge{
+		Tx: e.tx.ID, At: e.real, Time: e.tx.Point.Time, Index: e.index, From: from, To: to,
+		Asset: e.asset, Amount: amount, Units: s.Units, Claim: s.Claim, Line: s.Line, Sink: sink, Swap: side,
+	})
+}
+
+// clean is how much of it is not stolen.
+func (s *State) clean() flow.Amount {
+	var sum flow.Amount
+	for i := range s.Len() {
+		if g := s.At(i); g.Line == 0 {
+			sum = addCapped(sum, g.Units)
+		}
+	}
+	return sum
+}
+
+// checkSwaps says what is wrong with the option.
+func (o Options) checkSwaps() error {
+	if (o.Swaps.Of == nil) != (o.Swaps.Rule == "") {
+		return fmt.Errorf("options: a rule for swaps needs a name and a function (rule %.80q)", o.Swaps.Rule)
+	}
+	return nil
+}
