@@ -109,8 +109,11 @@ func (t *formTable) add(f form) uint32 {
 // over theirs.
 func (t *formTable) cut(n int) {
 	for _, f := range t.all[n:] {
-		delete(t.nfts, nftKey{f.kind, f.name})
-		delete(t.plain, formKey{f.kind, f.asset})
+		if f.nft {
+			delete(t.nfts, nftKey{f.kind, f.name})
+		} else {
+			delete(t.plain, formKey{f.kind, f.asset})
+		}
 	}
 	t.all, t.uses = t.all[:n:n], t.uses[:n]
 	if t.common > uint32(n) {

@@ -36,6 +36,31 @@ func TestAmounts(t *testing.T) {
 	})
 }
 
+// Taking forms back leaves the others as they were.
+func TestFormsCut(t *testing.T) {
+	c := flow.Ethereum
+	table := newFormTable()
+	use := func(kind flow.Kind, asset flow.Asset) uint32 {
+		f, err := table.use(c, kind, asset)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.form
+	}
+	contract := flow.EVMAccount(c, [20]byte{1})
+	none, coin := use(flow.NFTMove, flow.Asset{}), use(flow.Transfer, c.Native())
+	if nft := use(flow.NFTMove, flow.NFT(contract, flow.NewAmount(7))); nft != 3 || use(flow.NFTMove, flow.NFT(contract, flow.NewAmount(8))) != nft {
+		t.Fatalf("form of an NFT = %d; want 3, and the same for all of its contract", nft)
+	}
+	table.cut(2)
+	if a, b := use(flow.NFTMove, flow.Asset{}), use(flow.Transfer, c.Native()); a != none || b != coin {
+		t.Fatalf("forms after a cut = %d, %d; want %d, %d", a, b, none, coin)
+	}
+	if token := use(flow.TokenMove, flow.Token(contract)); token != 3 {
+		t.Fatalf("next form after a cut = %d; want 3", token)
+	}
+}
+
 func TestShortNumbers(t *testing.T) {
 	var last []byte
 	for _, v := range []uint32{0, 1, 247, 248, 255, 256, 65535, 65536, 1<<24 - 1, 1 << 24, 1<<32 - 1} {
