@@ -24,7 +24,7 @@ func (s *Store) beginLocked(ctx context.Context) error {
 	case closed:
 		return errClosed
 	case s.broken != nil:
-		return fmt.Errorf("the store stopped before: %w", s.broken)
+		return fmt.Errorf("the store stopped, open it again: %w", s.broken)
 	}
 	return ctx.Err()
 }
@@ -36,7 +36,7 @@ func (s *Store) needLocked(bytes int) error {
 		return fmt.Errorf("room on the disk: %w", err)
 	}
 	if need := s.o.MinFreeBytes + uint64(bytes); free < need {
-		return fmt.Errorf("%w: %d bytes free, the next step needs %d", store.ErrFull, free, need)
+		return fmt.Errorf("%w: %s has %d bytes free, the next step needs %d: make room there and try again", store.ErrFull, s.dir, free, need)
 	}
 	return nil
 }
@@ -118,9 +118,8 @@ func (s *Store) Append(ctx context.Context, blocks []flow.Block) (n int, err err
 			n++
 		}
 	}
-	if failed := w.commit(pebble.Sync); failed != nil {
-		s.broken = failed
-		return 0, failed
+	if failed := w.commit(pebble.Sync); failed != nil || s.broken != nil {
+		return 0, fmt.Errorf("append: %w", s.broken)
 	}
 	s.showLocked(touched...)
 	return n, err
@@ -179,19 +178,19 @@ func (w *headWriter) add(l *lane) error {
 	return w.commit(pebble.NoSync)
 }
 
-// commit hands over what was added. An error means that the log is not to be trusted any more.
-func (w *headWriter) commit(how *pebble.WriteOptions) error {
-	if w.batch == nil {
-		if how == pebble.Sync && w.s.unsynced {
-			w.s.unsynced = false
-			return w.s.db.LogData(nil, pebble.Sync)
-		}
-		return nil
+// commit hands over what was added. An error means that the log is not to be trusted any more, and breaks the store.
+func (w *headWriter) commit(how *pebble.WriteOptions) (err error) {
+	switch {
+	case w.batch != nil:
+		err = errors.Join(w.batch.Commit(how), w.batch.Close())
+		w.batch, w.s.unsynced = nil, how != pebble.Sync
+	case how == pebble.Sync && w.s.unsynced:
+		err = w.s.db.LogData(nil, pebble.Sync)
+		w.s.unsynced = false
 	}
-	err := w.batch.Commit(how)
-	w.s.unsynced = how != pebble.Sync
-	err = errors.Join(err, w.batch.Close())
-	w.batch = nil
+	if err != nil {
+		w.s.broken = err
+	}
 	return err
 }
 
@@ -237,8 +236,11 @@ func (s *Store) Final(ctx context.Context, p flow.Point) error {
 	}
 	v := l.view()
 	held, err := v.point(s.db, p.Height)
-	if err != nil || !isBlock(held, p) {
-		return errors.Join(fmt.Errorf("final %s: %w", p, store.ErrNotFound), err)
+	switch {
+	case err != nil:
+		return fmt.Errorf("final %s: %w", p, err)
+	case !isBlock(held, p):
+		return fmt.Errorf("final %s: %w: the store holds %s", p, store.ErrNotFound, held)
 	}
 	if l.sealed && l.final >= p.Height {
 		return nil
@@ -289,7 +291,6 @@ func (s *Store) syncLocked(ctx context.Context) error {
 		}
 	}
 	if err := w.commit(pebble.Sync); err != nil {
-		s.broken = err
 		return fmt.Errorf("sync: %w", err)
 	}
 	return nil
@@ -312,6 +313,11 @@ func (s *Store) Compact(ctx context.Context) error {
 		}
 	}
 	s.work = foldRoom{}
+	for _, l := range s.lanes { // an open reader would keep the tables that are merged on the disk
+		if err := l.unlook(); err != nil {
+			return fmt.Errorf("compact %s: %w", l.chain, err)
+		}
+	}
 	if err := errors.Join(w.commit(pebble.Sync), s.syncLocked(ctx)); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}

@@ -1,10 +1,12 @@
 package pebblestore
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/store"
 	"github.com/spoor-dev/spoor/store/storetest"
 )
 
@@ -28,10 +31,16 @@ type journey struct {
 
 	mu      sync.Mutex
 	mem     *vfs.MemFS
-	rate    int          // guarded by mu: a crash at one of so many writes, 0 for none
-	opening bool         // guarded by mu
-	crashes []*vfs.MemFS // guarded by mu
-	crash   *rand.Rand   // guarded by mu
+	rate    int        // guarded by mu: a crash at one of so many writes, 0 for none
+	opening bool       // guarded by mu
+	crashes []crash    // guarded by mu
+	chance  *rand.Rand // guarded by mu
+}
+
+// A crash is what the disk would hold if the power went at a moment, and what readers were shown then.
+type crash struct {
+	fs    *vfs.MemFS
+	shown map[flow.Chain]flow.Point // tips; nil where no reader could look
 }
 
 type chains = map[flow.Chain][]flow.Block
@@ -51,14 +60,22 @@ func (j *journey) strike(op errorfs.Op) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.rate > 0 && j.crash.IntN(j.rate) == 0 {
-		percent := j.crash.IntN(3) * 50
+	if j.rate > 0 && j.chance.IntN(j.rate) == 0 {
+		percent := j.chance.IntN(3) * 50
 		if percent == 50 && j.opening {
 			// Pebble names a new manifest in a marker and syncs the folder once for both, so it relies on a file system
 			// that does not keep the younger of two new files and lose the older.
 			percent = 100
 		}
-		j.crashes = append(j.crashes, j.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: j.crash}))
+		c := crash{fs: j.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: j.chance})}
+		if s := j.s; !j.opening && s.mu.TryLock() {
+			c.shown = map[flow.Chain]flow.Point{}
+			for name, v := range s.shown {
+				c.shown[name] = v.tip
+			}
+			s.mu.Unlock()
+		}
+		j.crashes = append(j.crashes, c)
 	}
 	return nil
 }
@@ -145,10 +162,10 @@ func (j *journey) synced() {
 
 // survive opens what a crash has left, and holds it against the record: nothing that was acknowledged is lost, and
 // nothing is there that was not given. before is the record when the step began.
-func (j *journey) survive(what string, fs *vfs.MemFS, before chains, floor map[flow.Chain]int) {
+func (j *journey) survive(what string, struck crash, before chains, floor map[flow.Chain]int) {
 	t := j.t
 	o := j.o
-	o.fs = fs
+	o.fs = struck.fs
 	s, err := Open("store", o)
 	if err != nil {
 		t.Fatalf("%s: open after the crash: %v", what, err)
@@ -169,6 +186,9 @@ func (j *journey) survive(what string, fs *vfs.MemFS, before chains, floor map[f
 		}
 		if least := min(floor[c], j.floor[c]); len(points) < least || len(points) > len(blocks) {
 			t.Fatalf("%s: %s has %d blocks after the crash; want %d to %d", what, c, len(points), least, len(blocks))
+		}
+		if p := struck.shown[c]; !o.Bulk && len(after) >= len(before[c]) && !p.IsZero() && !slices.Contains(points, p) {
+			t.Fatalf("%s: %s was shown before the crash and is not there after it", what, p)
 		}
 		if len(points) > 0 {
 			want[c] = blocks[:len(points)]
@@ -195,7 +215,7 @@ func (j *journey) survive(what string, fs *vfs.MemFS, before chains, floor map[f
 func travel(t *testing.T, seed uint64, steps, rate int, bulk bool) (crashes int) {
 	mem := vfs.NewCrashableMem()
 	j := &journey{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), maker: storetest.NewSeededMaker(seed), mem: mem,
-		final: map[flow.Chain]uint64{}, floor: map[flow.Chain]int{}, crash: rand.New(rand.NewPCG(seed, 8))}
+		final: map[flow.Chain]uint64{}, floor: map[flow.Chain]int{}, chance: rand.New(rand.NewPCG(seed, 8))}
 	j.o = Options{Bulk: bulk, SegmentMovements: 8, CacheBytes: 1 << 20, MinFreeBytes: 1, fs: errorfs.Wrap(mem, errorfs.InjectorFunc(j.strike))}
 	j.open()
 	for i := range steps {
@@ -208,8 +228,8 @@ func travel(t *testing.T, seed uint64, steps, rate int, bulk bool) (crashes int)
 		struck := j.crashes
 		j.crashes, j.rate = nil, 0
 		j.mu.Unlock()
-		for _, fs := range struck {
-			j.survive(fmt.Sprintf("seed %d: step %d: %s", seed, i, what), fs, before, floor)
+		for _, c := range struck {
+			j.survive(fmt.Sprintf("seed %d: step %d: %s", seed, i, what), c, before, floor)
 		}
 		crashes += len(struck)
 	}
@@ -218,6 +238,57 @@ func travel(t *testing.T, seed uint64, steps, rate int, bulk bool) (crashes int)
 		t.Fatal(err)
 	}
 	return crashes
+}
+
+// In a bulk load a block may be declared final before it is durable. If a crash takes it, it is not final any more.
+func TestCrashTakesFinalBlocks(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s := openMem(t, Options{fs: mem, Bulk: true, MinFreeBytes: 1})
+	m := storetest.NewSeededMaker(9)
+	c := storetest.Ethereum
+	put := func(s *Store, m *storetest.Maker, c flow.Chain) flow.Point {
+		b := m.Next(c)
+		if n, err := s.Append(t.Context(), []flow.Block{b}); n != 1 || err != nil {
+			t.Fatalf("append = %d, %v", n, err)
+		}
+		return b.Point
+	}
+	first := put(s, m, c)
+	if err := s.Sync(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		put(s, m, c)
+	}
+	if err := s.Final(t.Context(), put(s, m, c)); err != nil {
+		t.Fatal(err)
+	}
+	put(s, m, storetest.BSC) // which makes durable all that was written
+	after := openMem(t, Options{fs: mem.CrashClone(vfs.CrashCloneCfg{}), MinFreeBytes: 1})
+	m = storetest.NewSeededMaker(9)
+	m.Next(c)
+	for range 2 {
+		top := put(after, m, c)
+		if err := after.Undo(t.Context(), top); err != nil {
+			t.Fatalf("undo of a block that nobody declared final: %v", err)
+		}
+		m.Pop(c)
+		after = reopen(t, after)
+	}
+	if err := after.Undo(t.Context(), first); !errors.Is(err, store.ErrFinal) {
+		t.Fatalf("undo of a block below one that was final: %v; want ErrFinal", err)
+	}
+	if err := errors.Join(after.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func reopen(t *testing.T, s *Store) *Store {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return openMem(t, Options{fs: s.o.fs, Bulk: s.o.Bulk, SegmentMovements: s.o.SegmentMovements, MinFreeBytes: s.o.MinFreeBytes})
 }
 
 func nonEmpty(all chains) chains {

@@ -65,7 +65,6 @@ func (s *Store) foldDueLocked(ctx context.Context, l *lane, w *headWriter) error
 			return nil
 		}
 		if err := w.commit(pebble.NoSync); err != nil {
-			s.broken = err
 			return err
 		}
 		if err := s.foldLocked(ctx, l, n); err != nil {

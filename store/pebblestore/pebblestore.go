@@ -27,7 +27,9 @@ type Options struct {
 	// CacheBytes bounds the cache of blocks of the sorted tables; 512 MB if 0. The names of accounts that a loading
 	// store keeps at hand may take as much again, at most 256 MB.
 	CacheBytes int64
-	// SegmentMovements is how many final movements are folded into a segment; 3 M in bulk, else 1 M, if 0.
+	// SegmentMovements is how many final movements are folded into a segment; 3 M in bulk, else 1 M, if 0. Until then they
+	// are held in memory, as are all that are not final: without Bulk, a chain of which nothing is ever declared final is
+	// held in memory whole.
 	SegmentMovements int
 	// MinFreeBytes is how much room must stay free on the disk, besides what the next step needs; 512 MB if 0.
 	MinFreeBytes uint64
@@ -75,7 +77,7 @@ type Store struct {
 	lanes    map[flow.Chain]*lane // guarded by writer
 	unsynced bool                 // guarded by writer: something was handed to the log and not synced
 
-	mu     sync.Mutex            // held for moments
+	mu     sync.Mutex            // held for moments, the longest while a fold is taken in
 	shown  map[flow.Chain]*view  // guarded by mu
 	runs   map[flow.Chain][]*run // guarded by mu: those of the newest view that has some
 	closed bool                  // guarded by mu
@@ -317,7 +319,24 @@ func (s *Store) readLane(l *lane) error {
 	l.setTip()
 	err = each(s.db, keyHead, l.lane, func(key, value []byte) error { return s.replay(l, binary.BigEndian.Uint64(key[laneKeySize:]), value) })
 	l.synced = len(l.blocks)
-	return err
+	if err != nil {
+		return err
+	}
+	return s.lowerFinal(l)
+}
+
+// lowerFinal forgets finality above the tip: it was declared of blocks of a bulk load that a crash has taken, and others
+// may come in their place.
+func (s *Store) lowerFinal(l *lane) error {
+	switch {
+	case !l.sealed || !l.isEmpty() && l.final <= l.tip.Height:
+		return nil
+	case l.isEmpty():
+		l.final, l.sealed = 0, false
+		return s.db.Delete(laneKey(nil, keyFinal, l.lane), pebble.NoSync)
+	}
+	l.final = l.tip.Height
+	return s.db.Set(laneKey(nil, keyFinal, l.lane), binary.AppendUvarint(nil, l.final), pebble.NoSync)
 }
 
 // replay puts a head record on top of the lane.
