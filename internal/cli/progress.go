@@ -23,7 +23,7 @@ func (p *program) newBar() *bar {
 	b := &bar{start: time.Now()}
 	if f, ok := p.err.(*os.File); ok && !p.quiet && term.IsTerminal(int(f.Fd())) {
 		b.w, b.width = f, 80
-		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil && w > 0 {
 			b.width = w
 		}
 	}
