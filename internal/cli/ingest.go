@@ -68,7 +68,7 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 			notes := noteWriter{program: p, bar: b}
 			stats, err := engine.Ingest(cmd.Context(), st, inputs, engine.Watcher{
 				Progress: func(in engine.Input, s ingest.Stats, read, total int64) {
-					b.show(read, total, fmt.Sprintf("%s: %d blocks, %d movements", in.Name, s.Blocks, s.Movements))
+					b.show(read, total, fmt.Sprintf("%d blocks, %d movements of %s", s.Blocks, s.Movements, filepath.Base(in.Name)))
 				},
 				Note: notes.write,
 			})
