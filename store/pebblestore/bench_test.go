@@ -2,6 +2,7 @@ package pebblestore
 
 import (
 	"testing"
+	"time"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
@@ -113,6 +114,49 @@ func BenchmarkCoins(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(legs)/b.Elapsed().Seconds(), "inputs/s")
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// BenchmarkFold is the fold of a million final movements of a store that follows a chain: what the call of Final that
+// triggers it takes, and what one that does not. One iteration is one fold.
+func BenchmarkFold(b *testing.B) {
+	s, err := Open(b.TempDir(), Options{CacheBytes: 64 << 20})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := newWorkload(100_000)
+	var folds, shown time.Duration
+	for b.Loop() {
+		longest := time.Duration(0)
+		for moves := 0; moves < 1<<20; moves += 20_000 {
+			var batch []flow.Block
+			for range 100 {
+				batch = append(batch, w.next(200))
+			}
+			if _, err := s.Append(b.Context(), batch); err != nil {
+				b.Fatal(err)
+			}
+			start := time.Now()
+			if err := s.Final(b.Context(), batch[99].Point); err != nil {
+				b.Fatal(err)
+			}
+			longest = max(longest, time.Since(start))
+		}
+		folds += longest
+		start := time.Now()
+		snap, err := s.Snapshot()
+		if err != nil {
+			b.Fatal(err)
+		}
+		shown += time.Since(start)
+		if err := snap.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(folds.Milliseconds())/float64(b.N), "ms/fold")
+	b.ReportMetric(float64(shown.Microseconds())/float64(b.N), "µs/snapshot")
 	if err := s.Close(); err != nil {
 		b.Fatal(err)
 	}

@@ -7,8 +7,9 @@ import (
 	"github.com/spoor-dev/spoor/flow"
 )
 
-// A secret makes the places of transactions in their indexes unforeseeable: whoever grinds ids with equal first bytes
-// does not make one bucket of the index grow. It is drawn once for each store. It does not change any answer.
+// A secret makes the places of transactions, outpoints and accounts in their indexes unforeseeable: whoever grinds ids
+// with equal first bytes does not make one bucket of an index grow. It is drawn once for each store. It does not change
+// any answer.
 type secret [4]uint64
 
 func mix(a, b uint64) uint64 {

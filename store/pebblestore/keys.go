@@ -13,22 +13,22 @@ const formatVersion = 1
 // lane, a small number; all other keys of it begin with the kind and the lane (2 bytes). docs/formats/store.md explains
 // the values.
 const (
-	keyFormat  = 'f' // 'f'                                       -> format version, secret of the place indexes
+	keyFormat  = 'f' // 'f'                                       -> format version, secret of the indexes
 	keyChain   = 'c' // 'c' lane                                  -> CAIP-2 identifier
-	keyFinal   = 'g' // 'g' lane                                  -> height of the newest block that was declared final
+	keyFinal   = 'g' // 'g' lane                                  -> height of the newest block declared final
 	keyHead    = 'h' // 'h' lane height(8)                        -> a whole recent block
 	keySegment = 'm' // 'm' lane segment(4)                       -> what the segment holds
 	keyForm    = 'q' // 'q' lane form(4)                          -> kind and asset
 	keyBlock   = 'b' // 'b' lane height(8)                        -> header and notes
 	keyBody    = 't' // 't' lane height(8) index of first tx(4)   -> some 64 transactions without their ids
 	keyTxIDs   = 'i' // 'i' lane height(8) index of first tx(4)   -> their ids, 32 bytes each
-	keyAccount = 'k' // 'k' lane bucket(2) group(1-5)               -> accounts by hash of their key (joined)
+	keyAccount = 'k' // 'k' lane bucket(2) group(1-5)             -> accounts by hash of their key (joined)
 	keyNames   = 'd' // 'd' lane first id(4)                      -> account keys of ids first, first+1, …
-	keyEntries = 'a' // 'a' lane id(4) group(1-5)                  -> few entries of an account (joined)
-	//                  'a' lane id(4) group(1-5) segment(4) place(12) -> many entries of an account in one segment, from
-	//                                                                that place on
-	keyTxPlace = 'x' // 'x' lane bucket(2) group(1-5)               -> transactions by hash of their id (joined)
-	keySpends  = 's' // 's' lane bucket(2) group(1-5)               -> spenders by hash of the outpoint (joined)
+	keyEntries = 'a' // 'a' lane id(4) group(1-5)                 -> few entries of an account (joined)
+	//                  'a' lane id(4) group(1-5) segment(4) height(8) tx(4) -> many entries of an account in one
+	//                                                               segment, from that transaction on
+	keyTxPlace = 'x' // 'x' lane bucket(2) group(1-5)             -> transactions by hash of their id (joined)
+	keySpends  = 's' // 's' lane bucket(2) group(1-5)             -> spenders by hash of the outpoint (joined)
 )
 
 // laneKey begins every key of a lane.
