@@ -255,7 +255,6 @@ func (s *Store) Final(ctx context.Context, p flow.Point) error {
 	if err := s.foldDueLocked(ctx, l, w); err != nil {
 		return fmt.Errorf("final %s: %w", p, err)
 	}
-	s.showLocked(l)
 	return nil
 }
 
@@ -303,13 +302,11 @@ func (s *Store) Compact(ctx context.Context) error {
 	if err := s.beginLocked(ctx); err != nil {
 		return err
 	}
-	w := &headWriter{s: s}
 	for _, l := range s.lanes {
-		for n := s.foldableLocked(l); n > 0; n = s.foldableLocked(l) {
+		for n, _ := s.foldableLocked(l); n > 0; n, _ = s.foldableLocked(l) {
 			if err := s.foldLocked(ctx, l, n); err != nil {
 				return fmt.Errorf("compact %s: %w", l.chain, err)
 			}
-			s.showLocked(l)
 		}
 	}
 	s.work = foldRoom{}
@@ -318,7 +315,7 @@ func (s *Store) Compact(ctx context.Context) error {
 			return fmt.Errorf("compact %s: %w", l.chain, err)
 		}
 	}
-	if err := errors.Join(w.commit(pebble.Sync), s.syncLocked(ctx)); err != nil {
+	if err := s.syncLocked(ctx); err != nil {
 		return fmt.Errorf("compact: %w", err)
 	}
 	if err := s.mergeTablesLocked(ctx); err != nil {

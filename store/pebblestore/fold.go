@@ -22,9 +22,9 @@ type foldRoom struct {
 	recs, spare []rec
 }
 
-// foldableLocked is how many blocks of the head can be folded, at most a segment of them. In a bulk load depth makes final.
-func (s *Store) foldableLocked(l *lane) int {
-	n := 0
+// foldableLocked is how many blocks of the head can be folded, at most a segment of them, and whether they make one. In a
+// bulk load depth makes final.
+func (s *Store) foldableLocked(l *lane) (n int, due bool) {
 	if l.sealed {
 		n, _ = slices.BinarySearchFunc(l.blocks, l.final, func(b *block, final uint64) int {
 			if b.point.Height <= final {
@@ -41,10 +41,10 @@ func (s *Store) foldableLocked(l *lane) int {
 		moves += b.moves
 		bytes += len(b.body)
 		if moves >= s.o.SegmentMovements || bytes >= maxFoldBytes {
-			return i + 1
+			return i + 1, true
 		}
 	}
-	return n
+	return n, n >= maxHeadBlocks
 }
 
 const (
@@ -55,13 +55,8 @@ const (
 // foldDueLocked folds while there is enough for a segment.
 func (s *Store) foldDueLocked(ctx context.Context, l *lane, w *headWriter) error {
 	for l.moves >= s.o.SegmentMovements || l.bytes >= maxFoldBytes || len(l.blocks) >= maxHeadBlocks {
-		n := s.foldableLocked(l)
-		moves, bytes := 0, 0
-		for _, b := range l.blocks[:n] {
-			moves += b.moves
-			bytes += len(b.body)
-		}
-		if moves < s.o.SegmentMovements && bytes < maxFoldBytes && n < maxHeadBlocks {
+		n, due := s.foldableLocked(l)
+		if !due {
 			return nil
 		}
 		if err := w.commit(pebble.NoSync); err != nil {
@@ -127,6 +122,7 @@ func (s *Store) foldLocked(ctx context.Context, l *lane, n int) (err error) {
 	}
 	l.drop(n, seg, s.nameBytes())
 	s.shown[l.chain] = l.view()
+	delete(s.runs, l.chain) // the first of them covers blocks that are in the segment now, and so none can be kept
 	return nil
 }
 

@@ -323,7 +323,7 @@ func eachSpend(blocks []*block, forms []form, f func(block int, tx uint32, o flo
 // backwards, so that there are few and every block is indexed few times.
 func cover(runs []*run, blocks []*block, forms []form, secret *secret) []*run {
 	n, covered := 0, 0
-	for _, r := range runs { // blocks may have been taken off since; after a fold all is covered anew
+	for _, r := range runs { // blocks may have been undone since
 		if end := covered + len(r.blocks); end > len(blocks) || r.blocks[0] != blocks[covered] || r.blocks[len(r.blocks)-1] != blocks[end-1] {
 			break
 		}
