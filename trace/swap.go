@@ -42,6 +42,7 @@ type txSwaps struct {
 	known bool
 	from  map[accountKey][]Pass
 	total map[accountKey]flow.Amount // of what the strands of one giver take
+	due   map[accountKey]flow.Amount // what the strands bring to one taker
 	came  map[accountKey][]int       // the movements that bring something
 }
 
@@ -59,7 +60,8 @@ func (s *txSwaps) find() {
 	if len(passes) == 0 {
 		return
 	}
-	s.from, s.total, s.came = map[accountKey][]Pass{}, map[accountKey]flow.Amount{}, map[accountKey][]int{}
+	s.from, s.came = map[accountKey][]Pass{}, map[accountKey][]int{}
+	s.total, s.due = map[accountKey]flow.Amount{}, map[accountKey]flow.Amount{}
 	for i := range s.tx.Movements {
 		m := &s.tx.Movements[i]
 		side := m.Out
@@ -84,6 +86,8 @@ func (s *txSwaps) find() {
 		if sum, ok := s.total[k].Add(p.FromAmount); ok {
 			s.total[k] = sum
 			s.from[k] = append(s.from[k], p)
+			to := accountKey{p.To, p.ToAsset}
+			s.due[to] = addCapped(s.due[to], p.ToAmount)
 		}
 	}
 }
@@ -103,6 +107,7 @@ type transit struct {
 	at    flow.Pos // where it arrives
 	last  flow.Pos // the last movement it stands for
 	parts []inTransit
+	came  map[accountKey]flow.Amount // what has arrived
 }
 
 type inTransit struct {
@@ -193,6 +198,7 @@ func (l *Ledger) land() {
 		return
 	}
 	l.transit = transit{}
+	t.came = map[accountKey]flow.Amount{}
 	l.last = t.last // the payment into the exchange has noted the way back
 	for _, part := range t.parts {
 		passes, whole := t.swaps.passes(part.key)
@@ -215,6 +221,10 @@ func (l *Ledger) land() {
 			clean, _ := p.FromAmount.Sub(s.Units)
 			clean = p.ToAmount.Share(clean, p.FromAmount)
 			s.Units, _ = p.ToAmount.Sub(clean)
+			k := accountKey{p.To, p.ToAsset}
+			room, _ := t.swaps.due[k].Sub(t.came[k])
+			s.Units = atLeastOne(s.Units.Min(room))
+			t.came[k] = addCapped(t.came[k], s.Units).Min(t.swaps.due[k])
 			l.arrive(&t, p, s, part.hops)
 		}
 	}
@@ -247,15 +257,20 @@ func (l *Ledger) arrive(t *transit, p Pass, s Segment, hops int) {
 	r.hops = min(r.hops, hops+1)
 	r.last, r.until = t.at, tx.Point.Time
 	if was && !r.unknown && !r.outflow && !r.frozen && l.policy != Poison {
-		s.Units = s.Units.Min(r.state.clean())
-		if s.Units.IsZero() { // what came was stolen already
-			s.Units = flow.NewAmount(1)
-		}
+		s.Units = atLeastOne(s.Units.Min(r.state.clean()))
 	}
 	l.arrivalEdges(e, t, p, s, "")
 	l.receive(r, s)
 	l.plant(r, was, t.at, s)
 	l.relive(r, was, t.at)
+}
+
+// atLeastOne is a, or a unit for the claim to stand on where all that came was stolen already.
+func atLeastOne(a flow.Amount) flow.Amount {
+	if a.IsZero() {
+		return flow.NewAmount(1)
+	}
+	return a
 }
 
 // arrivalEdges records claim that came out of an exchange, over the movements that brought it.

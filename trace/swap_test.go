@@ -203,3 +203,22 @@ func TestSwapInPartAbstains(t *testing.T) {
 		t.Error("a rule without a name")
 	}
 }
+
+// Two claims on the same money divide its units without one too many.
+func TestSwapOfTwoLines(t *testing.T) {
+	theft := stolenAt("thief", 5, 2)
+	theft.Sources = append(theft.Sources, Holding{who(textChain, "thief"), tokenAsset, num(5), flow.Pos{Height: 2}})
+	r := swapRun(t, ">thief 5; >thief 5 TOKEN; >pool 10 C; >pool 7 D\n"+
+		"thief>pool 5; thief>pool 5 TOKEN; pool>thief 10 C\nthief>pool 10 C; pool>thief 7 D\nthief>next 7 D", theft, exact(Haircut, FIFO, DirtyFirst))
+	for _, res := range r.Results {
+		var units flow.Amount
+		for _, h := range res.Holders {
+			if h.Account == who(textChain, "next") {
+				units = addCapped(units, h.Units)
+			}
+		}
+		if units != num(7) || len(res.Assumed) > 0 || res.Lines[0].Held != num(5) || res.Lines[1].Held != num(5) {
+			t.Errorf("%s: %s units at the end, assumed %v, lines %v", res.Policy, units, res.Assumed, res.Lines)
+		}
+	}
+}
