@@ -13,7 +13,7 @@ import (
 )
 
 // TraceVersion is the version of the tracing rules: it rises when the same facts and parameters can give another answer.
-const TraceVersion = 1
+const TraceVersion = 2
 
 // An Answer is a trace with all that is needed to recompute it, and with what it does not know. Its JSON form is
 // described in docs/formats/trace.md.
@@ -52,6 +52,9 @@ const keptHoles = 100
 func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Options, labels *Labels, progress func(read int64)) (*Answer, error) {
 	if o.Stop == nil && labels != nil {
 		o.Stop = labels.Stop
+	}
+	if o.Swaps.Of == nil {
+		o.Swaps = NetSwaps()
 	}
 	missing, err := absent(ctx, s, theft, o.Backward)
 	if err != nil {
@@ -171,7 +174,12 @@ func (a *Answer) sayWhatIsNotKnown(missing, doubted []string) {
 			a.sayWhatIsNotCovered(c)
 		}
 	}
-	say("Swaps, bridges and mixers are not followed: claim that enters one stays with its contract or ends in its label.")
+	if a.Report.Swaps == noSwaps {
+		say("Swaps, bridges and mixers are not followed: claim that enters one stays with its contract or ends in its label.")
+	} else {
+		say("A swap inside one transaction is followed where it is clear who gained what for what, and believed whatever the gain is worth (--no-swaps).")
+		say("Other swaps, bridges and mixers are not followed: claim that enters one stays with its contract or ends in its label.")
+	}
 	switch {
 	case a.LabelCount == 0:
 		say("No labels were given: a holder may well be a service that holds the money of many (--labels).")

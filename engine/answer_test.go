@@ -55,7 +55,7 @@ func TestTheAnswerSaysWhatItDoesNotKnow(t *testing.T) {
 		{"1 block missing below it, in 1 run: "},
 		{"Nothing after eip155:1 block 12"},
 		{"On eip155:1 ", "by a call inside a transaction"}, {"On eip155:1 ", "every fee"}, {"On eip155:1 ", "no root could be recomputed"},
-		{"Swaps, bridges and mixers"},
+		{"A swap inside one transaction is followed"}, {"Other swaps, bridges and mixers are not followed"},
 		{"No labels were given"},
 	} {
 		if !says(a, want...) {

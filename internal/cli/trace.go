@@ -25,6 +25,7 @@ type traceFlags struct {
 	rows                                      int
 	dustShare                                 int64
 	budget                                    trace.Budget
+	noSwaps                                   bool
 }
 
 func (p *program) trace() *cobra.Command {
@@ -62,6 +63,7 @@ service is the freeze list. Without labels a trace goes on through services as i
 	fl.BoolVar(&f.back, "back", false, "ask where the money came from instead of where it went")
 	fl.StringArrayVar(&f.dust, "dust", nil, "\"AMOUNT ASSET\": smaller pieces are not followed, repeatable")
 	fl.Int64Var(&f.dustShare, "dust-share", 0, "pieces below so many billionths of the theft are not followed (default 1000, -1 for none)")
+	fl.BoolVar(&f.noSwaps, "no-swaps", false, "let claim that is swapped stay with who took it, instead of following what came back")
 	fl.IntVar(&f.budget.Holders, "max-holders", 0, "follow at most so many holders (default 100000)")
 	fl.IntVar(&f.budget.Transactions, "max-transactions", 0, "read at most so many transactions (default 1000000)")
 	fl.IntVar(&f.budget.Hops, "max-hops", 0, "follow at most so many hops (default 10000)")
@@ -83,6 +85,9 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 		return misuse(errors.New("a number that cannot be"), "--max-… and --rows are not negative, --dust-share is at most 1000000000 (all)")
 	}
 	options := trace.Options{Backward: f.back, DustShare: f.dustShare, Budget: f.budget}
+	if f.noSwaps {
+		options.Swaps = engine.NoSwaps()
+	}
 	if options.Policies, err = parsePolicies(f.policies); err != nil {
 		return err
 	}
