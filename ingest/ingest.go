@@ -184,7 +184,8 @@ func (r *run) take(ctx context.Context, j *job) error {
 	case source.Undo:
 		return r.undo(ctx, p)
 	case source.Final:
-		if r.final.IsZero() || p.Height > r.final.Height {
+		// What is above the newest block is not there to be declared, and must not take the place of what is.
+		if !r.empty && p.Height <= r.tip.Height && (r.final.IsZero() || p.Height > r.final.Height) {
 			r.final = p
 		}
 		return nil
@@ -332,7 +333,7 @@ func (r *run) append(ctx context.Context) error {
 	return err
 }
 
-// seal declares r.final, if any, in the store. A block below those that the store holds has nothing to declare.
+// seal declares r.final, if any, in the store. A block in a hole or below those that the store holds has nothing to declare.
 func (r *run) seal(ctx context.Context) error {
 	p := r.final
 	if p.IsZero() {

@@ -55,6 +55,7 @@ func TestErrors(t *testing.T) {
 	foreign := step(source.Undo, flow.Point{Chain: flow.Bitcoin, Height: 2})
 	final := step(source.Final, one.Block.Point)
 	otherFinal := step(source.Final, plainBlock(1, 11, 0).Point)
+	ahead := step(source.Final, plainBlock(1000, 99, 0).Point)
 	undo := func(s source.Step) source.Step { return step(source.Undo, s.Block.Point) }
 	tests := []struct {
 		name  string
@@ -67,6 +68,7 @@ func TestErrors(t *testing.T) {
 		{"other-block-at-the-tip", []source.Step{one, two, three, fork}, store.ErrNotHead, 3},
 		{"undo-of-another", []source.Step{one, two, undo(one)}, store.ErrNotHead, 2},
 		{"undo-of-final", []source.Step{one, two, final, undo(two), undo(one)}, store.ErrFinal, 1},
+		{"undo-of-final-with-one-far-above", []source.Step{one, two, final, ahead, undo(two), undo(one)}, store.ErrFinal, 1},
 		{"final-on-another-branch", []source.Step{one, two, otherFinal}, store.ErrFinal, 2},
 		{"damaged", []source.Step{one, two, lost, three}, errPage, 2},
 		{"another-chain", []source.Step{one, foreign}, nil, 1},
