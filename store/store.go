@@ -93,14 +93,15 @@ type Hole struct{ From, To uint64 }
 type Store interface {
 	// Append puts blocks on top of their chains, each whole or not at all, in this order, and stops at the first that
 	// cannot go there. A block goes on top if its height is above the tip's and, at the very next height, its Parent is
-	// the tip's hash (where both are known). A block which the tip already is, by height and hash, is passed over.
+	// the tip's hash (where both are known). A block which the tip already is, by height and hash, is passed over. One whose
+	// transactions are of another block, do not rise in index, or name accounts of another chain is refused.
 	// When Append returns, the blocks are visible to new snapshots; they survive a crash from then on too, unless the
 	// store was opened for bulk loading: then from the next Sync. n is the number of blocks which were put on.
 	Append(ctx context.Context, blocks []flow.Block) (n int, err error)
 	// Undo takes the tip off, which must be top by height and hash. Errors: ErrNotHead, ErrFinal.
 	Undo(ctx context.Context, top flow.Point) error
-	// Final declares a block of the chain, and all below it, past undoing. Errors: ErrNotFound where the store does not
-	// hold that block.
+	// Final declares a block of the chain, and all below it, past undoing; a crash may take the declaration back, not the
+	// block. Errors: ErrNotFound where the store does not hold that block.
 	Final(ctx context.Context, p flow.Point) error
 	// Sync makes everything appended so far survive a crash.
 	Sync(ctx context.Context) error

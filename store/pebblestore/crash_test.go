@@ -68,12 +68,12 @@ func (j *journey) strike(op errorfs.Op) error {
 			percent = 100
 		}
 		c := crash{fs: j.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: j.chance})}
-		if s := j.s; !j.opening && s.mu.TryLock() {
+		if !j.opening && j.s.mu.TryLock() { // it is held where a fold is taken in
 			c.shown = map[flow.Chain]flow.Point{}
-			for name, v := range s.shown {
+			for name, v := range j.s.shown {
 				c.shown[name] = v.tip
 			}
-			s.mu.Unlock()
+			j.s.mu.Unlock()
 		}
 		j.crashes = append(j.crashes, c)
 	}

@@ -134,9 +134,7 @@ func FuzzHead(f *testing.F) {
 			e := entryReader{chain: c, forms: forms}
 			for _, rec := range x.recs {
 				var entry store.Entry
-				if err := e.item(x.log[rec.at:], r.heights, &entry); err != nil && len(x.recs) == 0 {
-					t.Fatal(err)
-				}
+				_ = e.item(x.log[rec.at:], r.heights, &entry)
 			}
 		}
 		r.txs()

@@ -51,7 +51,7 @@ type rec struct {
 	at     uint32
 }
 
-// maxLog is more than the log of any one block can add below the limit of a rec.
+// maxLog bounds a log: the places in a rec have 32 bits.
 const maxLog = 1<<32 - 1
 
 // logEntries appends the entries of blocks to a log, in chain order, and their places to recs.
