@@ -28,12 +28,8 @@ type demoTrace struct {
 	theft engine.TheftFile
 }
 
-// The loot wallet of the Harvest theft, and the first coin that was ever paid on: facts, see demo/STORY.md.
-const (
-	lootWallet = "eip155:1:0x3811765a53c3188c24d412daec3f60faad5f119b"
-	payout     = "11129515"
-	firstCoin  = "0437cd7f8525ceed2324359c2d0ba26006d92d856a9c20fa0241106ee5a597c9:0"
-)
+// firstCoin is the first coin that was ever paid on, in block 170 of Bitcoin.
+const firstCoin = "0437cd7f8525ceed2324359c2d0ba26006d92d856a9c20fa0241106ee5a597c9:0"
 
 func demoTraces() ([]demoTrace, error) {
 	text, err := demo.FS.ReadFile("harvest-theft.json")
@@ -44,15 +40,10 @@ func demoTraces() ([]demoTrace, error) {
 	if err != nil {
 		return nil, err
 	}
-	loot := engine.TheftFile{Name: "The loot wallet", Sources: []engine.TheftSource{
-		{Account: lootWallet, Asset: "native", Block: payout},
-		{Account: lootWallet, Asset: "eip155:1/erc20:0x2260FAC5E5542a773Aa44fBCfeDf7C193bc2C599", Block: payout},
-		{Account: lootWallet, Asset: "eip155:1/erc20:0xEB4C2781e4ebA804CE9a9803C67d0893436bB27D", Block: payout},
-	}}
 	return []demoTrace{
-		{"1. The stolen dollars", "Harvest Finance lost 24 million dollars on 26 October 2020. All that the attack contract paid out:", theft},
-		{"2. The loot wallet", "The dollars were sold within 72 minutes. What the wallet that sold them paid out in other coins:", loot},
-		{"3. The same on Bitcoin", "Not a theft: the first coin that was ever paid on, followed through the first 200 blocks:",
+		{"1. The stolen dollars", "Harvest Finance was robbed of 24 million dollars on 26 October 2020. Where did they go? Through ether and two kinds\n" +
+			"of wrapped bitcoin, within 72 minutes. All amounts are in the stolen asset:", theft},
+		{"2. The same on Bitcoin", "Not a theft: the first coin that was ever paid on, followed through the first 200 blocks:",
 			engine.TheftFile{Name: "The coin of block 9", Transactions: []string{firstCoin}}},
 	}, nil
 }
