@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -133,6 +134,74 @@ func TestFull(t *testing.T) {
 		if st, err := s.Stats(); err != nil || st.Segments == 0 || st.Blocks != 31 {
 			t.Fatalf("stats = %+v, %v; want 31 blocks, some in segments", st, err)
 		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A disk that is full at any moment changes nothing of what is there: what was put on is put on, what was not is not, and
+// both are found again when the store is opened.
+func TestFullAnywhere(t *testing.T) {
+	for seed := range uint64(6) {
+		rnd := rand.New(rand.NewPCG(seed, 11))
+		rate := 3
+		free := func() (uint64, error) {
+			if rate > 0 && rnd.IntN(rate) == 0 {
+				return 0, nil
+			}
+			return 1 << 40, nil
+		}
+		o := Options{Bulk: seed%2 == 1, SegmentMovements: 8, MinFreeBytes: 1, freeSpace: free, fs: vfs.NewMem()}
+		s, m, c := openMem(t, o), storetest.NewSeededMaker(seed), storetest.Ethereum
+		final, full := uint64(0), 0
+		check := func(what string, err error) bool {
+			t.Helper()
+			if err != nil && !errors.Is(err, store.ErrFull) {
+				t.Fatalf("seed %d: %s: %v", seed, what, err)
+			}
+			if err != nil {
+				full++
+			}
+			return err == nil
+		}
+		for range 120 {
+			made := m.Blocks(c)
+			switch n := rnd.IntN(8); {
+			case n == 0 && len(made) > 0:
+				final = max(final, made[rnd.IntN(len(made))].Point.Height)
+				for _, b := range made {
+					if b.Point.Height == final {
+						check("final", s.Final(t.Context(), b.Point))
+					}
+				}
+			case n == 1 && len(made) > 0 && made[len(made)-1].Point.Height > final:
+				if p, _ := m.Pop(c); !check("undo", s.Undo(t.Context(), p)) {
+					t.Fatalf("seed %d: undo on a full disk: it needs no room", seed)
+				}
+			case n == 2:
+				check("compact", s.Compact(t.Context()))
+			case n == 3:
+				check("sync", s.Sync(t.Context()))
+			default:
+				batch := []flow.Block{m.Next(c), m.Next(c), m.Next(c)}
+				n, err := s.Append(t.Context(), batch)
+				if check("append", err) != (n == len(batch)) {
+					t.Fatalf("seed %d: append = %d, %v", seed, n, err)
+				}
+				for range len(batch) - n {
+					m.Pop(c)
+				}
+			}
+		}
+		if full < 5 {
+			t.Fatalf("seed %d: the disk was full only %d times", seed, full)
+		}
+		rate = 0
+		want := chains{c: m.Blocks(c)}
+		compare(t, fmt.Sprintf("seed %d", seed), s, replayed(t, want))
+		s = reopen(t, s)
+		compare(t, fmt.Sprintf("seed %d: opened again", seed), s, replayed(t, want))
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
