@@ -124,12 +124,16 @@ func TestPeelTreeIsFoundWhole(t *testing.T) {
 func BenchmarkPeelTree(b *testing.B) {
 	txs, theft, hub := peelTree()
 	g := newIndexGraph(txs)
-	for b.Loop() {
-		if _, err := Run(b.Context(), g, theft, Options{Stop: stopAt(hub)}); err != nil {
-			b.Fatal(err)
-		}
+	for _, swaps := range []Swaps{{}, netSwaps} {
+		b.Run("swaps="+swaps.Rule, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := Run(b.Context(), g, theft, Options{Stop: stopAt(hub), Swaps: swaps}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(txs)), "transfers")
+		})
 	}
-	b.ReportMetric(float64(len(txs)), "transfers")
 }
 
 func BenchmarkPeelTreeWalk(b *testing.B) {

@@ -1,0 +1,115 @@
+package link_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spoor-dev/spoor/decode/evm"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/link"
+	recorded "github.com/spoor-dev/spoor/source/evm"
+)
+
+// sharedFile finds a file of the measuring data, or skips the test by its name.
+func sharedFile(t *testing.T, name string) string {
+	t.Helper()
+	roots := []string{os.Getenv("SPOOR_SHARED")}
+	if dir, err := os.Getwd(); err == nil && roots[0] == "" {
+		for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+				roots = append(roots, filepath.Join(filepath.Dir(dir), "shared"))
+				break
+			}
+		}
+	}
+	for _, r := range roots {
+		if p := filepath.Join(r, name); r != "" {
+			if _, err := os.Stat(p); err == nil {
+				return p
+			}
+		}
+	}
+	t.Skipf("absent: shared/%s", name)
+	return ""
+}
+
+// A fact is a swap as the authors of the data tell it: what the pool got, and what it paid.
+type fact struct {
+	Kind     string
+	Tx       string      `json:"transaction_hash"`
+	Height   uint64      `json:"block_number"`
+	In       string      `json:"token_in_address"`
+	InUnits  json.Number `json:"token_in_amount"`
+	Out      string      `json:"token_out_address"`
+	OutUnits json.Number `json:"token_out_amount"`
+}
+
+// Each swap is found with its amounts, at the customer or, where the customer took coins that were wrapped before, at the
+// maker on the other side. The blocks have no logs: transfers of tokens are read from call data, and wraps are not seen.
+func TestRealSwaps(t *testing.T) {
+	dir := sharedFile(t, "data/onchain/evm-mainnet-blocks/mev-inspect")
+	text, err := os.ReadFile(filepath.Join(dir, "expected_events.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var facts []fact
+	d := json.NewDecoder(strings.NewReader(string(text)))
+	d.UseNumber()
+	if err := d.Decode(&facts); err != nil {
+		t.Fatal(err)
+	}
+	swaps, seen := 0, 0
+	for _, f := range facts {
+		if f.Kind != "swap" {
+			continue
+		}
+		swaps++
+		s, err := recorded.Open([]string{filepath.Join(dir, fmt.Sprint(f.Height, ".json.gz"))}, recorded.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for step, err := range s.Steps(t.Context(), nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := evm.New(flow.Ethereum).Decode(step.Block.Point, step.Block.Parent, step.Block.Raw)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, tx := range b.Txs {
+				if "0x"+tx.ID.String() != f.Tx {
+					continue
+				}
+				seen++
+				if c := link.Conversions(tx); !f.isIn(c) {
+					t.Errorf("swap %s of %s %s for %s %s: found %v", f.Tx, f.InUnits, f.In, f.OutUnits, f.Out, c)
+				}
+			}
+		}
+	}
+	if swaps == 0 || seen != swaps {
+		t.Errorf("%d swaps, %d of their transactions", swaps, seen)
+	}
+}
+
+// isIn reports whether somebody converted the one into the other, or the other into the one.
+func (f fact) isIn(conversions []link.Conversion) bool {
+	part := func(parts []link.Part, asset string, units json.Number) bool {
+		for _, p := range parts {
+			if strings.EqualFold(p.Asset.Contract(), asset) && p.Amount.String() == units.String() {
+				return true
+			}
+		}
+		return false
+	}
+	for _, c := range conversions {
+		if part(c.Gives, f.In, f.InUnits) && part(c.Takes, f.Out, f.OutUnits) || part(c.Gives, f.Out, f.OutUnits) && part(c.Takes, f.In, f.InUnits) {
+			return true
+		}
+	}
+	return false
+}
