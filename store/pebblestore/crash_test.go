@@ -316,7 +316,7 @@ func TestCrash(t *testing.T) {
 
 // Whatever is done to a store, folded and opened again, it answers like the plainest one.
 func TestJourneys(t *testing.T) {
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		travel(t, 100+seed, 120, 0, seed%2 == 1)
 	}
 }

@@ -40,6 +40,27 @@ func TestStoreOfSmallSegments(t *testing.T) {
 	storetest.Run(t, func(t *testing.T) store.Store { return openMem(t, Options{SegmentMovements: 3}) })
 }
 
+func TestSame(t *testing.T) {
+	storetest.RunSame(t, func(*testing.T) store.Store { return memstore.New() }, func(t *testing.T) store.Store {
+		return openMem(t, Options{SegmentMovements: 5})
+	})
+}
+
+func TestDurable(t *testing.T) {
+	for _, o := range []Options{{SegmentMovements: 5}, {Bulk: true, SegmentMovements: 5}} {
+		fs := vfs.NewMem()
+		storetest.RunDurable(t, func(t *testing.T, dir string) store.Store {
+			o := o
+			o.fs, o.CacheBytes = fs, 1<<20
+			s, err := Open(dir, o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		})
+	}
+}
+
 func TestFormat(t *testing.T) {
 	fs := vfs.NewMem()
 	s := openMem(t, Options{fs: fs})
