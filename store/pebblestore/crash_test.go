@@ -298,6 +298,7 @@ func nonEmpty(all chains) chains {
 
 // SPOOR_CRASH_SEEDS makes more journeys than the few of a usual run.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	seeds := 4
 	if n, err := strconv.Atoi(os.Getenv("SPOOR_CRASH_SEEDS")); err == nil {
 		seeds = n
@@ -316,6 +317,7 @@ func TestCrash(t *testing.T) {
 
 // Whatever is done to a store, folded and opened again, it answers like the plainest one.
 func TestJourneys(t *testing.T) {
+	t.Parallel()
 	for seed := range uint64(4) {
 		travel(t, 100+seed, 120, 0, seed%2 == 1)
 	}
