@@ -446,14 +446,20 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 // dust sends lines that are too small to follow to the sink, and leaves their units as clean money. It returns how many
 // segments it took.
 func (l *Ledger) dust(e *event, t *leg, segs []Segment, route *router) (n int) {
+	var units flow.Amount // of all lines: a floor in units is for the payment
+	for _, s := range segs {
+		if s.taints() {
+			units = addCapped(units, s.Units)
+		}
+	}
 	for i, s := range segs {
 		if !s.taints() {
 			continue
 		}
-		var units, claim flow.Amount
+		var claim flow.Amount
 		for _, o := range segs {
 			if o.Line == s.Line {
-				units, claim = addCapped(units, o.Units), addCapped(claim, o.Claim)
+				claim = addCapped(claim, o.Claim)
 			}
 		}
 		if !l.isDust(e.asset, s.Line, units, claim) {
@@ -471,7 +477,7 @@ func (l *Ledger) dust(e *event, t *leg, segs []Segment, route *router) (n int) {
 	return n
 }
 
-// isDust reports whether a piece of a line is too small to follow.
+// isDust reports whether a piece of a line, within a payment of so many stolen units, is too small to follow.
 func (l *Ledger) isDust(a flow.Asset, line int, units, claim flow.Amount) bool {
 	if units.Less(l.options.Dust[a]) {
 		return true

@@ -362,7 +362,7 @@ func TestPoliciesDoNotMixUp(t *testing.T) {
 func reached(r *Result) map[Holder]bool {
 	set := map[Holder]bool{}
 	for _, s := range r.Holders {
-		if !s.Received.IsZero() {
+		if s.Pieces > 0 { // of stolen units: where a swap made many of few, some are worth less than a unit of claim
 			set[s.Holder] = true
 		}
 	}

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spoor-dev/spoor/flow"
 )
@@ -107,7 +108,7 @@ type transit struct {
 	at    flow.Pos // where it arrives
 	last  flow.Pos // the last movement it stands for
 	parts []inTransit
-	came  map[accountKey]flow.Amount // what has arrived
+	came  map[accountKey]flow.Amount // the stolen units that arrive
 }
 
 type inTransit struct {
@@ -200,34 +201,79 @@ func (l *Ledger) land() {
 	l.transit = transit{}
 	t.came = map[accountKey]flow.Amount{}
 	l.last = t.last // the payment into the exchange has noted the way back
-	for _, part := range t.parts {
-		passes, whole := t.swaps.passes(part.key)
-		rooms := make([]flow.Amount, len(passes))
-		for i, p := range passes {
-			rooms[i] = p.FromAmount
+	var all []arrival
+	for i, part := range t.parts {
+		if !slices.ContainsFunc(t.parts[:i], func(p inTransit) bool { return p.key == part.key }) {
+			all = l.convert(&t, part.key, all)
 		}
-		if l.policy == Poison {
+	}
+	for _, a := range all {
+		l.arrive(&t, a.pass, a.seg, a.hops)
+	}
+}
+
+// convert divides what one giver paid over the strands, and appends what comes out of them.
+func (l *Ledger) convert(t *transit, k accountKey, all []arrival) []arrival {
+	passes, whole := t.swaps.passes(k)
+	var stolen flow.Amount
+	for _, part := range t.parts {
+		switch {
+		case part.key != k:
+		case l.policy == Poison:
 			for _, p := range passes {
-				l.arrive(&t, p, Segment{Line: part.seg.Line, Units: p.ToAmount}, part.hops)
+				all = append(all, arrival{p, Segment{Line: part.seg.Line, Units: p.ToAmount}, part.hops})
 			}
+		default:
+			stolen = addCapped(stolen, part.seg.Units)
+		}
+	}
+	if l.policy == Poison {
+		return all
+	}
+	rooms, done := make([]flow.Amount, len(passes)), make([]flow.Amount, len(passes))
+	for i, p := range passes {
+		rooms[i] = p.FromAmount
+	}
+	for i, s := range (Segment{Line: 1, Units: stolen}).spread(rooms, whole) {
+		rooms[i] = s.Units
+	}
+	for _, part := range t.parts {
+		if part.key != k {
 			continue
 		}
-		for i, s := range part.seg.spread(rooms, whole) {
+		for i, s := range part.seg.spread(rooms, stolen) {
+			stolen, _ = stolen.Sub(s.Units)
+			rooms[i], _ = rooms[i].Sub(s.Units)
 			if s.Units.IsZero() {
 				continue
 			}
-			// The part of the output that was paid for with stolen units, rounded up: a claim needs a unit to stand on.
 			p := passes[i]
-			clean, _ := p.FromAmount.Sub(s.Units)
-			clean = p.ToAmount.Share(clean, p.FromAmount)
-			s.Units, _ = p.ToAmount.Sub(clean)
-			k := accountKey{p.To, p.ToAsset}
-			room, _ := t.swaps.due[k].Sub(t.came[k])
+			before := p.taken(done[i])
+			done[i], _ = done[i].Add(s.Units)
+			s.Units, _ = p.taken(done[i]).Sub(before)
+			to := accountKey{p.To, p.ToAsset}
+			room, _ := t.swaps.due[to].Sub(t.came[to])
 			s.Units = atLeastOne(s.Units.Min(room))
-			t.came[k] = addCapped(t.came[k], s.Units).Min(t.swaps.due[k])
-			l.arrive(&t, p, s, part.hops)
+			t.came[to] = addCapped(t.came[to], s.Units).Min(t.swaps.due[to])
+			all = append(all, arrival{p, s, part.hops})
 		}
 	}
+	return all
+}
+
+// taken is the part of what the strand brings that was paid for with so many units, rounded up: a claim needs a unit to
+// stand on.
+func (p Pass) taken(paid flow.Amount) flow.Amount {
+	rest, _ := p.FromAmount.Sub(paid)
+	taken, _ := p.ToAmount.Sub(p.ToAmount.Share(rest, p.FromAmount))
+	return taken
+}
+
+// An arrival is claim on its way out of an exchange.
+type arrival struct {
+	pass Pass
+	seg  Segment
+	hops int
 }
 
 // arrive makes units that an account got in the transaction stolen ones.
@@ -240,7 +286,7 @@ func (l *Ledger) arrive(t *transit, p Pass, s Segment, hops int) {
 			sink, reason = Service, why
 		}
 	}
-	if sink == "" && l.policy != Poison && l.isDust(p.ToAsset, s.Line, s.Units, s.Claim) {
+	if sink == "" && l.policy != Poison && l.isDust(p.ToAsset, s.Line, t.came[accountKey{p.To, p.ToAsset}], s.Claim) {
 		sink = DustSink
 	}
 	if sink != "" {
