@@ -80,6 +80,7 @@ func TestConversions(t *testing.T) {
 		{"batch-of-two", "a>s 5 X; b>s 4 Y; s>a 4 Y; s>b 5 X", "own-gain [a:5X] -> [a:4Y]|own-gain [b:4Y] -> [b:5X]"},
 		{"two-payers-two-takers", "a>p 5 X; b>p 5 X; p>c 2 Y; p>d 2 Y", ""},
 		{"loot-paid-out-beside-a-swap", "a>f 9 X; a>p 1 Z; p>a 1 Y", "own-gain [a:1Z] -> [a:1Y]|own-gain [p:1Y] -> [p:1Z]"},
+		{"feigned", "a>friend 5 X; friend>a 9 JUNK", "own-gain [a:5X] -> [a:9JUNK]|own-gain [friend:9JUNK] -> [friend:5X]"}, // believed
 		{"circle", "a>p 5 X; p>a 2 Y; a>q 2 Y; q>a 6 X", "own-gain [p:2Y] -> [p:5X a:1X]|own-gain [q:5X] -> [q:2Y] rest [a:1X]"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -19,7 +19,8 @@ type Options struct {
 	// Swaps follow claim through exchanges inside one transaction. They need a Graph that shows whole transactions: of a
 	// transaction that a View shows in part, no exchange is known. With it, Budget.Until counts whole transactions.
 	Swaps Swaps
-	// Dust is a floor for each asset: a smaller piece of claim goes to the sink "dust" instead of to its taker.
+	// Dust is a floor for each asset: where the stolen part of a payment is smaller, its claim goes to the sink "dust"
+	// instead of to its taker.
 	Dust map[flow.Asset]flow.Amount
 	// DustShare is a floor for all assets, in billionths of what was stolen so far; 1000 (a millionth) if 0, none if
 	// negative. The larger of the two floors counts. Poison knows no dust.

@@ -222,3 +222,18 @@ func TestSwapOfTwoLines(t *testing.T) {
 		}
 	}
 }
+
+// A feigned swap misleads every rule but poison, which marks both ways.
+func TestPoisonGoesBothWays(t *testing.T) {
+	r := swapRun(t, ">thief 100; >friend 7 JUNK\nthief>friend 100; friend>thief 7 JUNK\nfriend>shop 100", stolenAt("thief", 100, 2), exact(Poison, FIFO))
+	marked := reached(&r.Results[0])
+	junk := must(flow.NamedAsset(textChain, "JUNK"))
+	for _, h := range []Holder{{Account: who(textChain, "shop"), Asset: coinAsset}, {Account: who(textChain, "thief"), Asset: junk}} {
+		if !marked[h] {
+			t.Errorf("poison does not reach %s", h)
+		}
+	}
+	if reached(&r.Results[1])[Holder{Account: who(textChain, "shop"), Asset: coinAsset}] {
+		t.Error("FIFO follows what was paid for the junk")
+	}
+}
