@@ -46,7 +46,7 @@ func Trace(ctx context.Context, dir string, seed uint64, runs int, tell Progress
 	for _, a := range truth.Services {
 		services[a] = true
 	}
-	labelled := trace.Options{Stop: func(a flow.Account) (string, bool) { return "service", services[a] }}
+	labelled := trace.Options{Swaps: engine.NetSwaps(), Stop: func(a flow.Account) (string, bool) { return "service", services[a] }}
 
 	for i := range runs + 1 {
 		name := "trace"
@@ -69,7 +69,7 @@ func Trace(ctx context.Context, dir string, seed uint64, runs int, tell Progress
 	}
 	warm.N, warm.P50, warm.P99, warm.RSS = int64(runs), quantile(times, .5), quantile(times, .99), peakRSS()
 	warm.Seconds, warm.Rate = 0, round(1000/warm.P50, 1)
-	bare, err := traceOnce(ctx, s, "trace-no-labels", truth, trace.Options{})
+	bare, err := traceOnce(ctx, s, "trace-no-labels", truth, trace.Options{Swaps: engine.NetSwaps()})
 	if err != nil {
 		return nil, err
 	}

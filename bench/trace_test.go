@@ -3,6 +3,7 @@ package bench
 import (
 	"testing"
 
+	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store/pebblestore"
 	"github.com/spoor-dev/spoor/trace"
@@ -65,7 +66,7 @@ func BenchmarkTracePeelTree(b *testing.B) {
 	for _, a := range truth.Services {
 		services[a] = true
 	}
-	o := trace.Options{Stop: func(a flow.Account) (string, bool) { return "service", services[a] }}
+	o := trace.Options{Swaps: engine.NetSwaps(), Stop: func(a flow.Account) (string, bool) { return "service", services[a] }}
 	for b.Loop() {
 		if _, err := traceOnce(b.Context(), s, "trace", truth, o); err != nil {
 			b.Fatal(err)
