@@ -10,6 +10,7 @@ import (
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/ingest"
+	"github.com/spoor-dev/spoor/internal/measure"
 	"github.com/spoor-dev/spoor/store/memstore"
 	"github.com/spoor-dev/spoor/trace"
 	"pgregory.net/rapid"
@@ -18,24 +19,7 @@ import (
 // sharedData is a file of the data which lie beside the repository; the test is skipped where they do not.
 func sharedData(t *testing.T, name string) string {
 	t.Helper()
-	root := os.Getenv("SPOOR_SHARED")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for root == "" && filepath.Dir(dir) != dir {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				root = filepath.Join(filepath.Dir(dir), "shared")
-			}
-			dir = filepath.Dir(dir)
-		}
-	}
-	path := filepath.Join(root, "data", name)
-	if _, err := os.Stat(path); err != nil {
-		t.Skipf("absent: shared/data/%s", name)
-	}
-	return path
+	return measure.Path(t, "data/"+name)
 }
 
 func TestEveryKindOfInputOpensAndIsRead(t *testing.T) {

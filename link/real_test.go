@@ -10,32 +10,10 @@ import (
 
 	"github.com/spoor-dev/spoor/decode/evm"
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/measure"
 	"github.com/spoor-dev/spoor/link"
 	recorded "github.com/spoor-dev/spoor/source/evm"
 )
-
-// sharedFile finds a file of the measuring data, or skips the test by its name.
-func sharedFile(t *testing.T, name string) string {
-	t.Helper()
-	roots := []string{os.Getenv("SPOOR_SHARED")}
-	if dir, err := os.Getwd(); err == nil && roots[0] == "" {
-		for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				roots = append(roots, filepath.Join(filepath.Dir(dir), "shared"))
-				break
-			}
-		}
-	}
-	for _, r := range roots {
-		if p := filepath.Join(r, name); r != "" {
-			if _, err := os.Stat(p); err == nil {
-				return p
-			}
-		}
-	}
-	t.Skipf("absent: shared/%s", name)
-	return ""
-}
 
 // A fact is a swap as the authors of the data tell it: what the pool got, and what it paid.
 type fact struct {
@@ -51,7 +29,7 @@ type fact struct {
 // Each swap is found with its amounts, at the customer or, where the customer took coins that were wrapped before, at the
 // maker on the other side. The blocks have no logs: transfers of tokens are read from call data, and wraps are not seen.
 func TestRealSwaps(t *testing.T) {
-	dir := sharedFile(t, "data/onchain/evm-mainnet-blocks/mev-inspect")
+	dir := measure.Path(t, "data/onchain/evm-mainnet-blocks/mev-inspect")
 	text, err := os.ReadFile(filepath.Join(dir, "expected_events.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -6,40 +6,18 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/measure"
 )
-
-// sharedFile finds a file of the shared data, or skips the test by its name.
-func sharedFile(t testing.TB, name string) string {
-	roots := []string{os.Getenv("SPOOR_SHARED")}
-	if dir, err := os.Getwd(); err == nil && roots[0] == "" {
-		for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				roots = append(roots, filepath.Join(filepath.Dir(dir), "shared"))
-				break
-			}
-		}
-	}
-	for _, r := range roots {
-		if p := filepath.Join(r, name); r != "" {
-			if _, err := os.Stat(p); err == nil {
-				return p
-			}
-		}
-	}
-	t.Skipf("absent: shared/%s", name)
-	return ""
-}
 
 // rows reads a CSV file by the names of its columns.
 func rows(t testing.TB, name string, row func(col func(string) string)) {
-	f, err := os.Open(sharedFile(t, name))
+	f, err := os.Open(measure.Path(t, name))
 	if err != nil {
 		t.Fatal(err)
 	}

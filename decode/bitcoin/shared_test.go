@@ -8,27 +8,19 @@ import (
 	"io"
 	"iter"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
 
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/measure"
 )
 
 // sharedFile is a file of the development data, unpacked. The test is skipped by name where the data is absent.
 func sharedFile(t testing.TB, name string) []byte {
 	t.Helper()
-	const dir = "data/onchain/bitcoin-blocks"
-	root := os.Getenv("SPOOR_SHARED")
-	if root == "" {
-		root = beside(t)
-	}
-	raw, err := os.ReadFile(filepath.Join(root, dir, name))
-	if os.IsNotExist(err) {
-		t.Skipf("absent: shared/%s/%s", dir, name)
-	}
+	raw, err := os.ReadFile(measure.Path(t, "data/onchain/bitcoin-blocks/"+name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,22 +39,6 @@ func sharedFile(t testing.TB, name string) []byte {
 		t.Fatal(err)
 	}
 	return raw
-}
-
-// beside is the folder "shared" next to the root of the repository, which is where go.mod stands.
-func beside(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return filepath.Join(filepath.Dir(dir), "shared")
-		}
-	}
-	t.Fatal("no go.mod above the package")
-	return ""
 }
 
 // sample is the first 200 blocks of the main network, framed.

@@ -2,7 +2,6 @@ package etl_test
 
 import (
 	"bytes"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/spoor-dev/spoor/decode/etl"
 	"github.com/spoor-dev/spoor/decode/evm"
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/measure"
 	"github.com/spoor-dev/spoor/source"
 	tables "github.com/spoor-dev/spoor/source/etl"
 	recorded "github.com/spoor-dev/spoor/source/evm"
@@ -22,26 +22,7 @@ var _ decode.Decoder = (*etl.Decoder)(nil)
 // shared finds a path of the measuring data, or skips the test by its name.
 func shared(t testing.TB, path string) string {
 	t.Helper()
-	root := os.Getenv("SPOOR_SHARED")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for dir != filepath.Dir(dir) {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				root = filepath.Join(filepath.Dir(dir), "shared")
-				break
-			}
-			dir = filepath.Dir(dir)
-		}
-	}
-	path = "data/onchain/evm-mainnet-blocks/ethereum-etl/" + path
-	full := filepath.Join(root, filepath.FromSlash(path))
-	if _, err := os.Stat(full); err != nil {
-		t.Skipf("absent: shared/%s", path)
-	}
-	return full
+	return measure.Path(t, "data/onchain/evm-mainnet-blocks/ethereum-etl/"+path)
 }
 
 func decodeAll(t testing.TB, s source.Source, d decode.Decoder) []flow.Block {

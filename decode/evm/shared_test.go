@@ -5,14 +5,13 @@ import (
 	"fmt"
 	"io"
 	"math/big"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/spoor-dev/spoor/decode"
 	"github.com/spoor-dev/spoor/decode/evm"
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/measure"
 	"github.com/spoor-dev/spoor/internal/packed"
 	"github.com/spoor-dev/spoor/source"
 	recorded "github.com/spoor-dev/spoor/source/evm"
@@ -23,28 +22,7 @@ var _ decode.Decoder = (*evm.Decoder)(nil)
 // shared finds a path of the measuring data, or skips the test by its name.
 func shared(t testing.TB, path string) string {
 	t.Helper()
-	root := os.Getenv("SPOOR_SHARED")
-	if root == "" {
-		dir, err := os.Getwd()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-				root = filepath.Join(filepath.Dir(dir), "shared")
-				break
-			}
-			if dir == filepath.Dir(dir) {
-				break
-			}
-			dir = filepath.Dir(dir)
-		}
-	}
-	full := filepath.Join(root, "data", "onchain", filepath.FromSlash(path))
-	if _, err := os.Stat(full); err != nil {
-		t.Skipf("absent: shared/data/onchain/%s", path)
-	}
-	return full
+	return measure.Path(t, "data/onchain/"+path)
 }
 
 // steps reads all blocks of paths.

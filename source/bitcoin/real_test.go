@@ -7,27 +7,14 @@ import (
 	"testing"
 
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/measure"
 	"github.com/spoor-dev/spoor/source"
 )
 
 // sharedPath is the path of a file of the development data. The test is skipped by name where the data is absent.
 func sharedPath(t testing.TB, name string) string {
 	t.Helper()
-	root := os.Getenv("SPOOR_SHARED")
-	for dir, err := os.Getwd(); root == ""; dir = filepath.Dir(dir) {
-		if err != nil || dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the package", err)
-		}
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			root = filepath.Join(filepath.Dir(dir), "shared")
-		}
-	}
-	const dir = "data/onchain/bitcoin-blocks"
-	path := filepath.Join(root, dir, name)
-	if _, err := os.Stat(path); os.IsNotExist(err) {
-		t.Skipf("absent: shared/%s/%s", dir, name)
-	}
-	return path
+	return measure.Path(t, "data/onchain/bitcoin-blocks/"+name)
 }
 
 // heights follows a source whose files are good and returns the heights and the last hash.
