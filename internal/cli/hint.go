@@ -47,7 +47,7 @@ var hints = []struct {
 	{decetl.ErrRoot, damaged},
 	{evm.ErrEmpty, "evm-recorded reads answers of eth_getBlockByNumber, eth_getBlockReceipts and trace_block or debug_trace…, one or more in a file"},
 	{evm.ErrBranches, "keep the files of one branch only; the message names the two blocks"},
-	{etl.ErrNoTable, "name a folder or a file with tables as ethereum-etl writes them: their names or headers tell which they are"},
+	{etl.ErrNoTable, "name a folder or a file with tables as ethereum-etl writes them: their names or headers tell which they are; move other files out of the folder"},
 	{etl.ErrOrder, "sort the table by block number, as ethereum-etl writes it"},
 	{table.ErrOrder, "sort the rows by block_number, then log_index, as the chain has them"},
 	{table.ErrChains, "name the chain to read with --chain, for example --chain eip155:1"},

@@ -112,7 +112,7 @@ func (t *table) read() error {
 	text, long, err := t.in.next()
 	if errors.Is(err, io.EOF) {
 		if len(t.stray) > 0 {
-			return fmt.Errorf("%s: line %d: no row of the file says its block", path, t.stray[0].line)
+			return fmt.Errorf("%s: line %d: no row of the file says its block: %w", path, t.stray[0].line, ErrNoTable)
 		}
 		t.close()
 		t.done.Add(t.files[t.now].Size)
