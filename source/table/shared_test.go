@@ -1,7 +1,6 @@
 package table_test
 
 import (
-	"os"
 	"testing"
 
 	"github.com/spoor-dev/spoor/internal/measure"
@@ -11,9 +10,4 @@ import (
 func shared(t testing.TB, name string) string {
 	t.Helper()
 	return measure.Path(t, name)
-}
-
-func exists(p string) bool {
-	_, err := os.Stat(p)
-	return err == nil
 }
