@@ -70,10 +70,10 @@ func writeGraphML(w io.Writer, a *engine.Answer) error {
 			g.Graph.Nodes = append(g.Graph.Nodes, graphNode{id, data})
 		}
 	}
-	for _, r := range addresses(a) {
-		node(r.account.String(), graphData{"node_address", r.account.Address()}, graphData{"node_role", r.role()},
-			graphData{"node_label", clean(a.Labels[r.account.String()].Name)}, graphData{"node_end_reason", strings.Join(slices.Concat(r.ends, r.sinks), " ")},
-			graphData{"node_stolen_asset", r.stolen.Name()}, graphData{"node_score", billionths(r.score)})
+	for _, r := range engine.AddressRows(a.Report) {
+		node(r.Account.String(), graphData{"node_address", r.Account.Address()}, graphData{"node_role", r.Role()},
+			graphData{"node_label", clean(a.Labels[r.Account.String()].Name)}, graphData{"node_end_reason", strings.Join(slices.Concat(r.Ends, r.Sinks), " ")},
+			graphData{"node_stolen_asset", r.Stolen.Name()}, graphData{"node_score", billionths(r.Score)})
 	}
 	id := func(of flow.Account, chain flow.Chain, without string) string {
 		if of.IsZero() {
@@ -83,7 +83,7 @@ func writeGraphML(w io.Writer, a *engine.Answer) error {
 		node(of.String(), graphData{"node_address", of.Address()})
 		return of.String()
 	}
-	for _, e := range edges(a) {
+	for _, e := range engine.EdgeRows(a.Report) {
 		chain := e.Asset.Chain()
 		sink := string(e.Sink)
 		if sink == "" {
@@ -91,8 +91,8 @@ func writeGraphML(w io.Writer, a *engine.Answer) error {
 		}
 		data := []graphData{{"edge_tx_hash", chain.FormatHash(e.Tx)}, {"edge_log_index", fmt.Sprint(e.Index)},
 			{"edge_block", fmt.Sprint(e.At.Height)}, {"edge_time", fmt.Sprint(e.Time)}, {"edge_asset", e.Asset.Name()},
-			{"edge_amount", e.Amount.String()}, {"edge_stolen_asset", e.stolen.Name()}, {"edge_sink", string(e.Sink)}, {"edge_score", billionths(e.score)}}
-		for i, c := range e.claims {
+			{"edge_amount", e.Amount.String()}, {"edge_stolen_asset", e.Stolen.Name()}, {"edge_sink", string(e.Sink)}, {"edge_score", billionths(e.Score)}}
+		for i, c := range e.Claims {
 			data = append(data, graphData{"edge_" + columns[i], c.String()})
 		}
 		g.Graph.Lines = append(g.Graph.Lines, graphEdge{id(e.From, chain, "issued"), id(e.To, chain, sink), data})
