@@ -82,14 +82,14 @@ func quantile(of []time.Duration, q float64) float64 {
 	return round(float64(s[min(i, len(s)-1)].Microseconds())/1000, 3)
 }
 
-// resetPeak makes peakRSS count from here, where the system can (Linux).
-func resetPeak() {
+// ResetPeak makes PeakRSS count from here, where the system can (Linux).
+func ResetPeak() {
 	runtime.GC()
 	_ = os.WriteFile("/proc/self/clear_refs", []byte("5"), 0o600) // elsewhere the figure is left out
 }
 
-// peakRSS is the peak resident memory in MB, 0 where the system does not tell.
-func peakRSS() float64 {
+// PeakRSS is the peak resident memory in MB, 0 where the system does not tell.
+func PeakRSS() float64 {
 	f, err := os.Open("/proc/self/status")
 	if err != nil {
 		return 0

@@ -91,12 +91,12 @@ func load(ctx context.Context, dir string, shape Shape, truth *Truth, tell Progr
 // makes look-ups fast. dir is where the store is made; it must be empty or absent.
 func Load(ctx context.Context, dir string, shape Shape, tell Progress) (Figures, error) {
 	shape = shape.withDefaults()
-	resetPeak()
+	ResetPeak()
 	n, appended, all, err := load(ctx, dir, shape, nil, tell)
 	if err != nil {
 		return Figures{}, fmt.Errorf("load: %w", err)
 	}
-	f := Figures{Workload: "load", N: n, Seconds: round(all.Seconds(), 2), Rate: round(float64(n)/all.Seconds(), 0), RSS: peakRSS()}
+	f := Figures{Workload: "load", N: n, Seconds: round(all.Seconds(), 2), Rate: round(float64(n)/all.Seconds(), 0), RSS: PeakRSS()}
 	st, err := pebblestore.Open(dir, pebblestore.Options{})
 	if err != nil {
 		return Figures{}, err

@@ -47,7 +47,7 @@ func Lookup(ctx context.Context, dir string, shape Shape, c LookupConfig, tell P
 		return nil, err
 	}
 	dropped := dropPageCache(dir)
-	resetPeak()
+	ResetPeak()
 	st, err = pebblestore.Open(dir, options)
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func Lookup(ctx context.Context, dir string, shape Shape, c LookupConfig, tell P
 	}
 	n := int64(c.Batch * c.Batches)
 	figures = append(figures, Figures{Workload: "lookup", N: n, Seconds: round(total.Seconds(), 3), Rate: round(float64(n)/total.Seconds(), 0),
-		P50: quantile(times, .5), P99: quantile(times, .99), RSS: peakRSS(),
+		P50: quantile(times, .5), P99: quantile(times, .99), RSS: PeakRSS(),
 		Notes: fmt.Sprintf("batches of %d holders by id, %d processors, cache of %d MB, %.1f entries per holder, %.1f M entries/s", c.Batch,
 			runtime.GOMAXPROCS(0), c.CacheMB, float64(found)/float64(n), float64(found)/total.Seconds()/1e6)})
 

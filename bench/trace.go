@@ -31,7 +31,7 @@ func Trace(ctx context.Context, dir string, seed uint64, runs int, tell Progress
 		return nil, fmt.Errorf("prepare: %w", err)
 	}
 	dropped := dropPageCache(dir)
-	resetPeak()
+	ResetPeak()
 	st, err := pebblestore.Open(dir, pebblestore.Options{})
 	if err != nil {
 		return nil, err
@@ -67,7 +67,7 @@ func Trace(ctx context.Context, dir string, seed uint64, runs int, tell Progress
 	for _, f := range figures[1:] {
 		times = append(times, time.Duration(f.Seconds*float64(time.Second)))
 	}
-	warm.N, warm.P50, warm.P99, warm.RSS = int64(runs), quantile(times, .5), quantile(times, .99), peakRSS()
+	warm.N, warm.P50, warm.P99, warm.RSS = int64(runs), quantile(times, .5), quantile(times, .99), PeakRSS()
 	warm.Seconds, warm.Rate = 0, round(1000/warm.P50, 1)
 	bare, err := traceOnce(ctx, s, "trace-no-labels", truth, trace.Options{Swaps: engine.NetSwaps()})
 	if err != nil {
