@@ -46,7 +46,7 @@ func Trace(ctx context.Context, dir string, seed uint64, runs int, tell Progress
 	for _, a := range truth.Services {
 		services[a] = true
 	}
-	labelled := trace.Options{Swaps: engine.NetSwaps(), Stop: func(a flow.Account) (string, bool) { return "service", services[a] }}
+	labelled := trace.Options{Swaps: engine.NetSwaps(), Stop: func(a flow.Account) (trace.Stop, bool) { return trace.Stop{Reason: "service"}, services[a] }}
 
 	for i := range runs + 1 {
 		name := "trace"

@@ -31,7 +31,7 @@ func TestPlantedTheftIsFound(t *testing.T) {
 	for _, a := range truth.Services {
 		services[a] = true
 	}
-	f, err := traceOnce(t.Context(), s, "labelled", truth, trace.Options{Stop: func(a flow.Account) (string, bool) { return "service", services[a] }})
+	f, err := traceOnce(t.Context(), s, "labelled", truth, trace.Options{Stop: func(a flow.Account) (trace.Stop, bool) { return trace.Stop{Reason: "service"}, services[a] }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func BenchmarkTracePeelTree(b *testing.B) {
 	for _, a := range truth.Services {
 		services[a] = true
 	}
-	o := trace.Options{Swaps: engine.NetSwaps(), Stop: func(a flow.Account) (string, bool) { return "service", services[a] }}
+	o := trace.Options{Swaps: engine.NetSwaps(), Stop: func(a flow.Account) (trace.Stop, bool) { return trace.Stop{Reason: "service"}, services[a] }}
 	for b.Loop() {
 		if _, err := traceOnce(b.Context(), s, "trace", truth, o); err != nil {
 			b.Fatal(err)

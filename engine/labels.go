@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/trace"
 )
 
 // A Label is what somebody says about an account. It is a judgement: it carries its source.
@@ -92,15 +93,22 @@ func (l *Labels) Hash() flow.Hash {
 }
 
 // Stop says whether a trace ends at an account, and why: the Stop of trace.Options.
-func (l *Labels) Stop(a flow.Account) (reason string, ok bool) {
+func (l *Labels) Stop(a flow.Account) (trace.Stop, bool) {
 	label, ok := l.Of(a)
 	if !ok || !label.Service {
-		return "", false
+		return trace.Stop{}, false
 	}
-	if label.Category == "" {
-		return label.Name, true
+	stop := trace.Stop{Sink: trace.Service, Reason: label.Name}
+	switch strings.ToLower(label.Category) {
+	case "":
+		return stop, true
+	case "mixer", "mixing_service", "coinjoin":
+		stop.Sink = trace.Mixer
+	case "bridge", "cross_chain_bridge":
+		stop.Sink = trace.Bridge
 	}
-	return label.Name + " (" + label.Category + ")", true
+	stop.Reason += " (" + label.Category + ")"
+	return stop, true
 }
 
 // Bounds of what is read from outside.

@@ -59,8 +59,8 @@ func TestLabelsAreOnTheirChains(t *testing.T) {
 		t.Errorf("%d labels, %d services, %d bad", l.Len(), l.Services(), l.BadRows)
 	}
 	for a, want := range map[string]string{anEVM: "", "0x000000000000000000000000000000000000dEaD": "one (burn)", aBTC: "coin"} {
-		if got, ok := l.Stop(account(t, a)); got != want || ok != (want != "") {
-			t.Errorf("a trace stops at %s because of %q, %v; want %q", a, got, ok, want)
+		if got, ok := l.Stop(account(t, a)); got.Reason != want || ok != (want != "") {
+			t.Errorf("a trace stops at %s because of %q, %v; want %q", a, got.Reason, ok, want)
 		}
 	}
 	var none *Labels

@@ -70,8 +70,8 @@ func TestSwapsOfTheDemo(t *testing.T) {
 	for where, want := range map[string]string{
 		"burned 0x3811":  "152205025072",           // renBTC that T sent towards Bitcoin
 		"burned 0x7573":  "13889023129",            // renBTC that X sent there
-		"service 0x9787": "2499997639826276000000", // wei at Incognito
-		"service 0xa160": "300000000000000000000",  // wei at Tornado Cash
+		"bridge 0x9787":  "2499997639826276000000", // wei at Incognito
+		"mixer 0xa160":   "300000000000000000000",  // wei at Tornado Cash
 		"service 0xf00d": "2480812445015",          // USDC and USDT back at Harvest
 	} {
 		if got[where].String() != want {

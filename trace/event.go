@@ -11,7 +11,9 @@ type Sink string
 
 // The sinks.
 const (
-	Service     Sink = "service"      // arrived at an account where the trace stops: the freeze list
+	Service     Sink = "service"      // arrived at an account that holds the money of many: the freeze list
+	Mixer       Sink = "mixer"        // arrived at a service whose payouts cannot be told apart
+	Bridge      Sink = "bridge"       // arrived at a service that pays out on another chain
 	DustSink    Sink = "dust"         // a piece too small to follow
 	FeeSink     Sink = "fee"          // paid for inclusion
 	Burned      Sink = "burned"       // destroyed

@@ -277,8 +277,8 @@ func exact(policies ...Policy) Options {
 }
 
 // stopAt stops at these accounts.
-func stopAt(accounts ...flow.Account) func(flow.Account) (string, bool) {
-	return func(a flow.Account) (string, bool) { return "a service", slices.Contains(accounts, a) }
+func stopAt(accounts ...flow.Account) func(flow.Account) (Stop, bool) {
+	return func(a flow.Account) (Stop, bool) { return Stop{Reason: "a service"}, slices.Contains(accounts, a) }
 }
 
 func run(t *testing.T, g Graph, theft Theft, o Options) *Report {

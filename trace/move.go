@@ -390,8 +390,8 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 	}
 	sink, reason := t.sink, ""
 	if tainted > 0 && sink == "" && l.options.Stop != nil {
-		if why, ok := l.options.Stop(t.account); ok {
-			sink, reason = Service, why
+		if stop, ok := l.options.Stop(t.account); ok {
+			sink, reason = stop.sink(), stop.Reason
 		}
 	}
 	if tainted > 0 && sink == "" && l.policy != Poison {

@@ -14,8 +14,8 @@ type Options struct {
 	Policies []Policy
 	// Backward asks for the source of funds: the same ledger with time reversed and givers and takers exchanged.
 	Backward bool
-	// Stop says which accounts end the trace, and why ("exchange X, deposit"). It must answer the same for ever.
-	Stop func(flow.Account) (reason string, ok bool)
+	// Stop says which accounts end the trace, and why. It must answer the same for ever.
+	Stop func(flow.Account) (Stop, bool)
 	// Swaps follow claim through exchanges inside one transaction. They need a Graph that shows whole transactions: of a
 	// transaction that a View shows in part, no exchange is known. With it, Budget.Until counts whole transactions.
 	Swaps Swaps
@@ -31,6 +31,19 @@ type Options struct {
 	Page int
 	// UndoDepth is how many of the last transactions that mattered a Ledger can take back; none if 0.
 	UndoDepth int
+}
+
+// A Stop is why a trace ends at an account.
+type Stop struct {
+	Sink   Sink   // Service, Mixer or Bridge; Service if empty
+	Reason string // "X (exchange)"
+}
+
+func (s Stop) sink() Sink {
+	if s.Sink == "" {
+		return Service
+	}
+	return s.Sink
 }
 
 // A Budget bounds the work for each policy by itself, so that a result does not depend on which others run beside it.

@@ -18,7 +18,7 @@ type oracle struct {
 	leaky  map[flow.Account]bool
 	sunk   map[Sink]int
 	stolen int
-	stop   func(flow.Account) (string, bool)
+	stop   func(flow.Account) (Stop, bool)
 	swaps  oracleSwaps
 }
 
@@ -28,7 +28,7 @@ type pile struct {
 	stolen, normal int
 }
 
-func newOracle(p Policy, stop func(flow.Account) (string, bool)) *oracle {
+func newOracle(p Policy, stop func(flow.Account) (Stop, bool)) *oracle {
 	return &oracle{policy: p, who: map[accountKey]*pile{}, coins: map[flow.Outpoint]*pile{}, leaky: map[flow.Account]bool{}, sunk: map[Sink]int{}, stop: stop}
 }
 
@@ -257,7 +257,7 @@ type world struct {
 	chain flow.Chain
 	txs   []flow.Tx
 	theft Theft
-	stop  func(flow.Account) (string, bool)
+	stop  func(flow.Account) (Stop, bool)
 	stops []flow.Account
 	names []flow.Account
 }

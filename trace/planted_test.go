@@ -59,7 +59,7 @@ func rows(t testing.TB, name string, row func(col func(string) string)) {
 type plantedCase struct {
 	graph *indexGraph
 	theft Theft
-	stop  func(flow.Account) (string, bool)
+	stop  func(flow.Account) (Stop, bool)
 	truth map[string]float64 // USD cents of the true transfers that can be reached, by transaction and log index
 	all   float64
 }
@@ -116,9 +116,9 @@ func loadPlanted(t testing.TB, name string) *plantedCase {
 			services[account(col("address"))] = strings.Clone(col("label"))
 		}
 	})
-	c.stop = func(a flow.Account) (string, bool) {
+	c.stop = func(a flow.Account) (Stop, bool) {
 		why, ok := services[a]
-		return why, ok
+		return Stop{Reason: why}, ok
 	}
 	c.theft.Name = name
 	rows(t, dir+"sources.csv", func(col func(string) string) {

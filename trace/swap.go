@@ -282,8 +282,8 @@ func (l *Ledger) arrive(t *transit, p Pass, s Segment, hops int) {
 	e := &event{tx: flow.Tx{ID: tx.ID, Point: tx.Point, Index: tx.Index}, at: t.last, asset: p.ToAsset, back: t.swaps.back}
 	sink, reason := Sink(""), ""
 	if l.options.Stop != nil {
-		if why, ok := l.options.Stop(p.To); ok {
-			sink, reason = Service, why
+		if stop, ok := l.options.Stop(p.To); ok {
+			sink, reason = stop.sink(), stop.Reason
 		}
 	}
 	if sink == "" && l.policy != Poison && l.isDust(p.ToAsset, s.Line, t.came[accountKey{p.To, p.ToAsset}], s.Claim) {
