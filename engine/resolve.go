@@ -96,7 +96,7 @@ func resolveSource(ctx context.Context, s store.Snapshot, src TheftSource, chain
 	if src.Amount != "" && c.IsUTXO() {
 		return nil, fmt.Errorf("%w: on %s an account has coins, no balance", ErrCoins, c)
 	}
-	asset, err := resolveAsset(c, src.Asset)
+	asset, err := ParseAsset(c, src.Asset)
 	if err != nil {
 		return nil, err
 	}
@@ -128,8 +128,9 @@ func resolveSource(ctx context.Context, s store.Snapshot, src TheftSource, chain
 	return trace.Holding{Account: a, Asset: asset, Amount: amount, At: from}, nil
 }
 
-// resolveAsset reads an asset as people write it: CAIP-19, a token contract, or the ticker of the chain's coin.
-func resolveAsset(c flow.Chain, text string) (flow.Asset, error) {
+// ParseAsset reads an asset of a chain as people write it: CAIP-19, a token contract, or the ticker of the chain's coin. Empty
+// text is the zero Asset. Errors wrap flow.ErrAddress where a ticker could be that of any token.
+func ParseAsset(c flow.Chain, text string) (flow.Asset, error) {
 	switch {
 	case text == "":
 		return flow.Asset{}, nil
@@ -232,7 +233,7 @@ func ParseDust(texts []string, theft trace.Theft) (map[flow.Asset]flow.Amount, e
 			return nil, fmt.Errorf("dust %q: %w", text, err)
 		}
 		for _, c := range chainsOf(theft) {
-			asset, err := resolveAsset(c, strings.TrimSpace(name))
+			asset, err := ParseAsset(c, strings.TrimSpace(name))
 			if err != nil {
 				return nil, fmt.Errorf("dust %q: %w", text, err)
 			}

@@ -342,12 +342,12 @@ func TestAssetsAsPeopleWriteThem(t *testing.T) {
 		{"ethereum", anEVM, "eip155:1/" + tether}, {"ethereum", tether, "eip155:1/" + tether}, {"ethereum", "eip155:1/" + tether, "eip155:1/" + tether},
 		{"text:eth", "ETH", "text:eth/token:ETH"},
 	} {
-		if got, err := resolveAsset(parseChain(t, c.chain), c.in); err != nil || got.String() != c.want {
+		if got, err := ParseAsset(parseChain(t, c.chain), c.in); err != nil || got.String() != c.want {
 			t.Errorf("%q on %s is %s, %v; want %s", c.in, c.chain, got, err, c.want)
 		}
 	}
 	for in, want := range map[string]string{"USDT": "by its contract", "POL": "by its contract", aTyping: "checksum", "0x12": "40 hexadecimal digits", "eip155:1/erc20:x": "asset"} {
-		_, err := resolveAsset(flow.Ethereum, in)
+		_, err := ParseAsset(flow.Ethereum, in)
 		mention(t, in, err, want)
 	}
 }
