@@ -111,6 +111,7 @@ type Tx struct {
 	Index     uint32     `json:"index"` // place in the block
 	Failed    bool       `json:"failed,omitempty"`
 	Movements []Movement `json:"movements"`
+	Logs      []Log      `json:"logs,omitempty"` // the known events among its logs, by index; see KnownEvent
 }
 
 // At is the place of the transaction's first movement.
