@@ -206,15 +206,16 @@ func (b *builder) move() error {
 			open++
 		}
 		moves, notes := b.rules.Movements(tx)
-		for _, n := range notes {
+		events, refused := b.rules.Events(tx)
+		for _, n := range append(notes, refused...) {
 			if b.odd++; b.odd <= mostOdd {
 				b.out.Notes = append(b.out.Notes, n)
 			}
 		}
-		b.out.Txs = append(b.out.Txs, flow.Tx{ID: t.id, Point: b.out.Point, Index: t.index, Failed: tx.Failed, Movements: moves})
+		b.out.Txs = append(b.out.Txs, flow.Tx{ID: t.id, Point: b.out.Point, Index: t.index, Failed: tx.Failed, Movements: moves, Logs: events})
 	}
 	if b.odd > mostOdd {
-		b.note(flow.Quarantined, "block", fmt.Sprintf("%d more events of tokens are not understood", b.odd-mostOdd))
+		b.note(flow.Quarantined, "block", fmt.Sprintf("%d more events are not understood", b.odd-mostOdd))
 	}
 	if open > 0 {
 		b.note(flow.DataMissing, "block", fmt.Sprintf("whether they failed is not known of %d transactions that carry coin: "+

@@ -69,6 +69,41 @@ func TestLogsStandAmongCallsWhereTheTracerTellsTheirPlace(t *testing.T) {
 	}
 }
 
+// The known events of receipts and of tracers are kept as they are; those below a failed call never were.
+func TestEventsOfReceiptsAndTracers(t *testing.T) {
+	known := flow.KnownEvents()[0].Topic
+	event := func(topics, bytes int) string {
+		return fmt.Sprintf(`{"address":%q,"topics":["0x%s"%s],"data":"0x%s","position":"0x0"}`, tokAddress, known, strings.Repeat(fmt.Sprintf(`,"0x%064s"`, annAddress[2:]), topics-1), strings.Repeat("07", bytes))
+	}
+	logs := strings.Join([]string{tokenLog(11, 0), event(3, 64), event(5, 0), event(1, 4097)}, ",")
+	failed := frameOf("CALL", benAddress, annAddress, 9, `,"error":"execution reverted","logs":[`+event(2, 32)+`]`)
+	root := frameOf("CALL", annAddress, benAddress, 1, `,"logs":[`+logs+`],"calls":[`+failed+`]`)
+	for name, rest := range map[string]string{
+		"receipt": fmt.Sprintf(`"receipts":[{"transactionHash":%q,"status":"0x1","logs":[%s]}]`, only, logs),
+		"tracer":  fmt.Sprintf(`"traces":[{"txHash":%q,"result":%s}]`, only, root),
+	} {
+		b := moved(t, rest)
+		kept := b.Txs[0].Logs
+		if len(kept) != 1 || kept[0].Index != 1 || kept[0].Topics[0] != known || len(kept[0].Topics) != 3 || len(kept[0].Data) != 64 || kept[0].Data[63] != 7 ||
+			!strings.EqualFold(kept[0].Contract.Address(), tokAddress) {
+			t.Errorf("%s: events %+v", name, kept)
+		}
+		odd := 0
+		for _, n := range b.Notes {
+			if n.Kind == flow.Quarantined {
+				odd++
+			}
+		}
+		if odd != 2 {
+			t.Errorf("%s: %d events refused; want 2: %+v", name, odd, b.Notes)
+		}
+	}
+	b := moved(t, fmt.Sprintf(`"receipts":[{"transactionHash":%q,"status":"0x0","logs":[%s]}]`, only, logs))
+	if len(b.Txs[0].Logs) > 0 {
+		t.Errorf("a failed transaction has events: %+v", b.Txs[0].Logs)
+	}
+}
+
 func TestFormsOfTraces(t *testing.T) {
 	flat := func(kind, action, path, rest string) string {
 		return fmt.Sprintf(`{"type":%q,"action":{%s},"traceAddress":[%s],"transactionHash":%q%s}`, kind, action, path, only, rest)

@@ -239,7 +239,7 @@ func (r Rules) move(kind flow.Kind, asset flow.Asset, index uint32, from, to Add
 // odd is the note about a log that is not understood.
 func (r Rules) odd(tx Tx, l Log, reason string) flow.Note {
 	raw := fmt.Sprintf("%x", l.Data[:min(len(l.Data), 200)])
-	for _, t := range l.Topics {
+	for _, t := range l.Topics[:min(len(l.Topics), flow.MaxTopics)] {
 		raw = t.String() + " " + raw
 	}
 	return flow.Note{
