@@ -109,6 +109,11 @@ func fits(c *chain, b flow.Block) (put bool, err error) {
 				}
 			}
 		}
+		for k, l := range tx.Logs {
+			if l.Contract.IsZero() || l.Contract.Chain() != b.Point.Chain {
+				return false, fmt.Errorf("transaction %d: log %d: %q is no contract of this chain", tx.Index, k, l.Contract)
+			}
+		}
 	}
 	if c == nil {
 		return true, nil

@@ -150,6 +150,11 @@ func roomFor(blocks []flow.Block) int {
 	n := 0
 	for i := range blocks {
 		n += 256 + 256*len(blocks[i].Txs)
+		for k := range blocks[i].Txs {
+			for _, l := range blocks[i].Txs[k].Logs {
+				n += 2 * (64 + 33*len(l.Topics) + len(l.Data))
+			}
+		}
 	}
 	return n
 }

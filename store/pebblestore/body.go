@@ -10,7 +10,8 @@ import (
 // A body holds the transactions of a block without their ids, in chunks that can each be read alone. A chunk begins with
 // a byte that says how the indexes of movements are foretold, and the form that is common in it. A transaction is
 //
-//	head: bit 0 failed, bit 1 a gap before its index follows, bits 2-7 number of movements (63: the rest follows)
+//	head: bit 0 failed, bit 1 a gap before its index follows, bits 2-7 number of movements (62: the rest follows;
+//	63: the number follows, and there are logs); the gap; the logs with their length in bytes before them
 //
 // and then its movements:
 //
@@ -22,7 +23,8 @@ import (
 const (
 	txFailed = 1 << 0
 	txGap    = 1 << 1
-	txMany   = 63 // in the six bits of the number of movements
+	txMany   = 62 // in the six bits of the number of movements
+	txLogs   = 63 // there
 
 	moveIndex = 1 << 6
 	moveForm  = 1 << 7
@@ -49,6 +51,7 @@ type bodyWriter struct {
 	chunks []chunk
 	next   uint32 // the index that the next transaction has if there is no gap
 	common uint32 // the form that costs nothing
+	logs   []byte // those of the transaction at hand
 	foretell
 }
 
@@ -118,6 +121,9 @@ func (w *bodyWriter) tx(order int, tx *flow.Tx) {
 	}
 	n := len(tx.Movements)
 	head := byte(min(n, txMany)) << 2
+	if len(tx.Logs) > 0 {
+		head = txLogs << 2
+	}
 	if tx.Failed {
 		head |= txFailed
 	}
@@ -126,11 +132,17 @@ func (w *bodyWriter) tx(order int, tx *flow.Tx) {
 		head |= txGap
 	}
 	w.buf = append(w.buf, head)
-	if n >= txMany {
+	if len(tx.Logs) > 0 {
+		w.buf = binary.AppendUvarint(w.buf, uint64(n))
+	} else if n >= txMany {
 		w.buf = binary.AppendUvarint(w.buf, uint64(n-txMany))
 	}
 	if gap != 0 {
 		w.buf = binary.AppendUvarint(w.buf, uint64(gap))
+	}
+	if len(tx.Logs) > 0 {
+		w.logs = appendLogs(w.logs[:0], tx.Logs)
+		w.buf = append(binary.AppendUvarint(w.buf, uint64(len(w.logs))), w.logs...)
 	}
 	w.next = tx.Index + 1
 }
@@ -226,7 +238,8 @@ type bodyReader struct {
 	// Of the transaction that was read last:
 	tx     uint32 // its index
 	failed bool
-	moves  int // how many movements follow
+	logs   []byte // its logs, packed; empty if it has none
+	moves  int    // how many movements follow
 }
 
 func newBodyReader(b []byte, first uint32, forms []form) bodyReader {
@@ -244,9 +257,12 @@ func (r *bodyReader) nextTx() bool {
 		return false
 	}
 	head := r.byte()
-	r.moves = int(head >> 2)
-	if r.moves == txMany {
+	r.moves, r.logs = int(head>>2), nil
+	switch r.moves {
+	case txMany:
 		r.moves = r.count(1) + txMany
+	case txLogs:
+		r.moves = r.count(1)
 	}
 	r.tx = r.next
 	if head&txGap != 0 {
@@ -255,6 +271,9 @@ func (r *bodyReader) nextTx() bool {
 			r.bad = true
 		}
 		r.tx += uint32(gap)
+	}
+	if head>>2 == txLogs {
+		r.logs = r.bytes(r.count(1))
 	}
 	r.failed = head&txFailed != 0
 	r.next = r.tx + 1

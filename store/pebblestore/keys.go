@@ -7,7 +7,7 @@ import (
 )
 
 // formatVersion is the version of everything below. A store of another version is refused with store.ErrFormat.
-const formatVersion = 1
+const formatVersion = 2
 
 // The kinds of keys, their first byte. Numbers in keys are big-endian, so that keys sort by number. Every chain has a
 // lane, a small number; all other keys of it begin with the kind and the lane (2 bytes). docs/formats/store.md explains

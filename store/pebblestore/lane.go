@@ -95,6 +95,11 @@ func (l *lane) fits(b *flow.Block) (put bool, err error) {
 		if i > 0 && tx.Index <= b.Txs[i-1].Index {
 			return false, fmt.Errorf("transaction %d stands behind transaction %d", tx.Index, b.Txs[i-1].Index)
 		}
+		for k := range tx.Logs {
+			if a := tx.Logs[k].Contract; a.IsZero() || a.Chain() != b.Point.Chain {
+				return false, fmt.Errorf("transaction %d: log %d: %q is no contract of this chain", tx.Index, k, a)
+			}
+		}
 	}
 	if l.isEmpty() {
 		return true, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -191,5 +192,56 @@ func FuzzValues(f *testing.F) {
 			r.piece(1, groupBits)
 		}
 		_, _ = segmentOfKey(v)
+	})
+}
+
+// What logs take: nothing where there are none, and little more than their own digits where there are.
+func TestRoomForLogs(t *testing.T) {
+	tx := flow.Tx{Movements: []flow.Movement{flow.In1Out1(flow.Transfer, flow.Ethereum.Native(), 0, flow.EVMAccount(flow.Ethereum, [20]byte{1}), flow.EVMAccount(flow.Ethereum, [20]byte{2}), flow.NewAmount(5))}}
+	size := func(tx flow.Tx) int {
+		l := newLane(flow.Ethereum, 0)
+		b, err := l.make(&Store{}, &flow.Block{Point: flow.Point{Chain: flow.Ethereum}, Txs: []flow.Tx{tx}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(b.body)
+	}
+	if got := size(tx); got != 7 { // rule, common form, head, flags, two accounts, amount
+		t.Errorf("a transaction without logs takes %d bytes; want 7", got)
+	}
+	swap := flow.Log{Index: 7, Contract: flow.EVMAccount(flow.Ethereum, [20]byte{3}), Topics: make([]flow.Hash, 3), Data: make([]byte, 128)}
+	for i := range 32 {
+		swap.Topics[0][i] = byte(i + 1)
+		swap.Topics[1][i] = byte(i / 12 * 7)
+	}
+	swap.Data[25], swap.Data[119] = 1, 1
+	with := tx
+	with.Logs = []flow.Log{swap}
+	if got := size(with) - size(tx); got > 110 {
+		t.Errorf("the log of a swap takes %d bytes; want at most 110 for its 244", got)
+	}
+}
+
+// FuzzLogs reads logs: what was read is written and read again the same.
+func FuzzLogs(f *testing.F) {
+	m := storetest.NewSeededMaker(8)
+	for range 60 {
+		for _, tx := range m.Next(flow.Ethereum).Txs {
+			if len(tx.Logs) > 0 {
+				b := appendLogs(nil, tx.Logs)
+				f.Add(b)
+				f.Add(b[:len(b)-1])
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		logs, err := readLogs(b, flow.Ethereum)
+		if err != nil {
+			return
+		}
+		again, err := readLogs(appendLogs(nil, logs), flow.Ethereum)
+		if err != nil || !reflect.DeepEqual(again, logs) {
+			t.Fatalf("%x: %+v reads back as %+v, %v", b, logs, again, err)
+		}
 	})
 }

@@ -266,7 +266,13 @@ func (l *looker) movements(r *bodyReader) ([]flow.Movement, error) {
 func (l *looker) tx(f *foundTx, p flow.Point) (flow.Tx, error) {
 	tx := flow.Tx{ID: f.id, Point: p, Index: f.tx, Failed: f.failed}
 	var err error
-	if tx.Movements, err = l.movements(&f.bodyReader); err != nil {
+	if len(f.logs) > 0 {
+		tx.Logs, err = readLogs(f.logs, l.v.chain)
+	}
+	if err == nil {
+		tx.Movements, err = l.movements(&f.bodyReader)
+	}
+	if err != nil {
 		return flow.Tx{}, fmt.Errorf("%s transaction %d of block %d: %w", l.v.chain, f.tx, p.Height, err)
 	}
 	return tx, nil

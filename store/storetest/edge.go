@@ -159,7 +159,10 @@ func testRefused(t *testing.T, st store.Store) {
 	unplaced.Txs = []flow.Tx{{ID: numbered(901)}}
 	unsorted := row(good.Point.Height+1, 900, 0)
 	unsorted.Txs = []flow.Tx{{Point: unsorted.Point, Index: 3}, {Point: unsorted.Point, Index: 3}}
-	for _, b := range []flow.Block{unplaced, unsorted, {}} {
+	stranger, nobody := row(good.Point.Height+1, 900, 0), row(good.Point.Height+1, 900, 0)
+	stranger.Txs = []flow.Tx{{ID: numbered(901), Point: stranger.Point, Logs: []flow.Log{{Contract: holder(BSC, 1)}}}}
+	nobody.Txs = []flow.Tx{{ID: numbered(901), Point: nobody.Point, Logs: []flow.Log{{}}}}
+	for _, b := range []flow.Block{unplaced, unsorted, stranger, nobody, {}} {
 		if n, err := st.Append(t.Context(), []flow.Block{b}); err == nil || n != 0 {
 			t.Fatalf("append of %+v = %d, %v; want an error", b, n, err)
 		}

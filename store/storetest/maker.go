@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 
@@ -22,8 +23,8 @@ var (
 func Chains() []flow.Chain { return []flow.Chain{Ethereum, BSC, Regtest, Text} }
 
 // A Maker makes chains of random blocks, each valid on top of the one before, that hold everything that the nouns can
-// say: issues and burns, self transfers, many legs, unknown inputs, 256-bit amounts, NFTs, failed transactions, gaps in
-// heights and in transaction indices, ids and addresses with equal first bytes. It is its own record of what it made.
+// say: issues and burns, self transfers, many legs, unknown inputs, 256-bit amounts, NFTs, logs, failed transactions, gaps
+// in heights and in transaction indices, ids and addresses with equal first bytes. It is its own record of what it made.
 type Maker struct {
 	pick   func(n int) int
 	made   map[flow.Chain][]flow.Block
@@ -164,6 +165,56 @@ func (m *Maker) account(c flow.Chain, tx *flow.Tx) {
 		}
 		tx.Movements = append(tx.Movements, flow.In1Out1(kind, asset, index, from, to, m.amount()))
 	}
+	if m.pick(3) == 0 {
+		m.logs(c, tx)
+	}
+}
+
+// logs adds events of all sizes: words of small numbers of either sign, of large ones, and data that is not of whole words.
+// Some are of a contract that holds nothing.
+func (m *Maker) logs(c flow.Chain, tx *flow.Tx) {
+	index := uint32(m.pick(40))
+	for range 1 + m.pick(3) {
+		l := flow.Log{Index: index, Contract: m.holder(c)}
+		if m.pick(4) == 0 {
+			l.Contract = holder(c, holders+m.pick(2))
+		}
+		for range m.pick(flow.MaxTopics + 1) {
+			l.Topics = append(l.Topics, m.word())
+		}
+		for range m.pick(4) {
+			w := m.word()
+			l.Data = append(l.Data, w[:]...)
+		}
+		switch m.pick(8) {
+		case 0:
+			l.Data = append(l.Data, "half a word"...)
+		case 1:
+			l.Data = make([]byte, flow.MaxLogData)
+		case 2:
+			index = math.MaxUint32
+		}
+		tx.Logs = append(tx.Logs, l)
+		index -= uint32(m.pick(3)) - 1 // in any order
+	}
+}
+
+// word is 32 bytes as they stand in logs.
+func (m *Maker) word() flow.Hash {
+	switch m.pick(4) {
+	case 0:
+		return flow.Hash{}
+	case 1:
+		return m.hash()
+	case 2:
+		var h flow.Hash
+		for i := range h {
+			h[i] = 0xff
+		}
+		h[31] = byte(m.pick(256))
+		return h
+	}
+	return flow.Hash(m.amount().Bytes())
 }
 
 // coins is the movement of a UTXO transaction that comes next in the block b.

@@ -38,6 +38,11 @@ func plainTx(tx flow.Tx) flow.Tx {
 		m.In, m.Out, m.Spent = orNil(m.In), orNil(m.Out), orNil(m.Spent)
 		tx.Movements[i] = m
 	}
+	tx.Logs = orNil(slices.Clone(tx.Logs))
+	for i, l := range tx.Logs {
+		l.Topics, l.Data = orNil(l.Topics), orNil(l.Data)
+		tx.Logs[i] = l
+	}
 	return tx
 }
 
