@@ -17,6 +17,7 @@ type Case struct {
 	sources []plainSource
 	chains  []flow.Chain
 	ledgers map[flow.Chain][]*Ledger // in the order of the policies
+	feed    feeder
 }
 
 // New begins a case. It returns an error for a theft or options that cannot be.
@@ -101,14 +102,11 @@ func (c *Case) Walk(ctx context.Context, g Graph) error {
 	return nil
 }
 
-// Apply lets every ledger of the transaction's chain eat it: see Ledger.Apply.
+// Apply lets every ledger of the transaction's chain eat it: see Ledger.Apply. An error may leave all of them between two
+// movements.
 func (c *Case) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
-	for _, l := range c.ledgers[tx.Point.Chain] {
-		if err := l.Apply(ctx, g, tx); err != nil {
-			return fmt.Errorf("%s: %w", l.policy, err)
-		}
-	}
-	return nil
+	c.feed.turn()
+	return c.feed.eat(ctx, g, &tx, c.ledgers[tx.Point.Chain])
 }
 
 // Undo lets every ledger of a chain forget the transactions from a place on: see Ledger.Undo. If one ledger cannot, none

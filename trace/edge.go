@@ -1,6 +1,10 @@
 package trace
 
-import "github.com/spoor-dev/spoor/flow"
+import (
+	"iter"
+
+	"github.com/spoor-dev/spoor/flow"
+)
 
 // An Edge is claim on its way: one movement, or one pair of legs of it, with the part of the theft that it carried.
 // Where several inputs pay several outputs, the edges say how the claim was laid out, in the order of the legs; under a
@@ -153,6 +157,27 @@ func (e *edgeList) all(yield func(*Edge) bool) {
 			if !yield(&c[i]) {
 				return
 			}
+		}
+	}
+}
+
+// between yields the edges from number n up to number end, counted from 0. Those at the end of the list cost no more
+// than themselves.
+func (e *edgeList) between(n, end int) iter.Seq[*Edge] {
+	return func(yield func(*Edge) bool) {
+		first, c := e.n, len(e.chunks)
+		for c > 0 && first > n {
+			c--
+			first -= len(e.chunks[c])
+		}
+		for ; c < len(e.chunks) && first < end; c++ {
+			chunk := e.chunks[c]
+			for i := max(n-first, 0); i < min(end-first, len(chunk)); i++ {
+				if !yield(&chunk[i]) {
+					return
+				}
+			}
+			first += len(chunk)
 		}
 	}
 }

@@ -47,6 +47,8 @@ type Ledger struct {
 	firmAt flow.Pos // if firm: what stands up to here cannot be taken back
 	fresh  []fresh  // holders which have just become tainted
 	work   scratch
+	feed   feeder
+	seat   *seat // where it stands on a Desk, if it does
 }
 
 type accountKey struct {
@@ -127,8 +129,6 @@ type fresh struct {
 
 // scratch is memory that one event after the other uses.
 type scratch struct {
-	event   event
-	swaps   txSwaps
 	given   []Segment
 	owner   []int // the giver of each given segment
 	amounts []flow.Amount
@@ -219,12 +219,10 @@ func (l *Ledger) Following() iter.Seq[Holder] {
 // from EdgeCount before it are news.
 func (l *Ledger) Edges(n int) iter.Seq[Edge] {
 	return func(yield func(Edge) bool) {
-		i := 0
-		for e := range l.edges.all {
-			if i >= n && !yield(*e) {
+		for e := range l.edges.between(n, l.edges.n) {
+			if !yield(*e) {
 				return
 			}
-			i++
 		}
 	}
 }
@@ -237,93 +235,8 @@ func (l *Ledger) EdgeCount() int { return l.edges.n }
 // balance; a nil g means that holders had nothing before. An error may leave the ledger between two movements: Undo the
 // transaction, or restore a snapshot.
 func (l *Ledger) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
-	if l.options.Backward {
-		return errors.New("apply: a backward ledger reads a Graph only")
-	}
-	at := tx.At()
-	if l.started && at.Compare(flow.Pos{Height: l.last.Height, Tx: l.last.Tx, Movement: ^uint32(0)}) <= 0 {
-		return fmt.Errorf("apply %s at %s after %s: %w", tx.ID, at, l.last, ErrOrder)
-	}
-	if l.log != nil {
-		l.log.begin(at)
-		defer func() {
-			if lost, ok := l.log.end(); ok {
-				l.firm, l.firmAt = true, lost
-			}
-		}()
-	}
-	var swaps *txSwaps
-	if l.options.Swaps.Of != nil {
-		swaps = &l.work.swaps
-		*swaps = txSwaps{swaps: l.options.Swaps, tx: tx}
-	}
-	for i := range tx.Movements {
-		place := at
-		place.Movement = uint32(i)
-		for l.begun < len(l.sources) && !l.spent && l.sources[l.begun].at.Compare(place) <= 0 {
-			l.begin(l.sources[l.begun].at)
-			if err := l.settle(ctx, g); err != nil {
-				return err
-			}
-		}
-		m := &tx.Movements[i]
-		if !l.touches(&tx, place, m) {
-			continue
-		}
-		if err := l.work.event.set(&tx, place, m, false); err != nil {
-			return fmt.Errorf("apply: %w", err)
-		}
-		l.work.event.swaps = swaps
-		if err := l.move(&l.work.event); err != nil {
-			return fmt.Errorf("apply: %w", err)
-		}
-		if err := l.settle(ctx, g); err != nil {
-			return err
-		}
-	}
-	l.land()
-	if err := l.settle(ctx, g); err != nil {
-		return err
-	}
-	if l.log == nil && l.started {
-		l.firm, l.firmAt = true, l.last
-	}
-	return nil
-}
-
-// A Balancer is the part of a Graph that Apply needs.
-type Balancer interface {
-	Balances(ctx context.Context, of []BalanceAsk) ([]Balance, error)
-}
-
-// settle asks for the opening balances of fresh holders.
-func (l *Ledger) settle(ctx context.Context, g Balancer) error {
-	if len(l.fresh) == 0 {
-		return nil
-	}
-	var asks []BalanceAsk
-	var records []*record
-	for _, f := range l.fresh {
-		if f.record != nil && f.record.unknown {
-			asks = append(asks, l.balanceAsk(f.record))
-			records = append(records, f.record)
-		}
-	}
-	l.fresh = l.fresh[:0]
-	balances := make([]Balance, len(asks))
-	if g != nil && len(asks) > 0 {
-		var err error
-		if balances, err = g.Balances(ctx, asks); err != nil {
-			return fmt.Errorf("balances of %d holders: %w", len(asks), err)
-		}
-		if len(balances) != len(asks) {
-			return fmt.Errorf("balances of %d holders: the graph answered %d", len(asks), len(balances))
-		}
-	}
-	for i, r := range records {
-		l.open(r, balances[i])
-	}
-	return nil
+	l.feed.turn()
+	return l.feed.eat(ctx, g, &tx, []*Ledger{l})
 }
 
 // balanceAsk is the question for what a holder had when claim first reached it.
@@ -516,16 +429,16 @@ func (l *Ledger) relive(r *record, was bool, from flow.Pos) {
 	if is == was {
 		return
 	}
-	if r.holder.Outpoint.IsZero() {
-		step := 1
-		if !is {
-			step = -1
-		}
-		a := r.holder.Account
+	step := 1
+	if !is {
+		step = -1
+	}
+	if o, a := r.holder.Outpoint, r.holder.Account; o.IsZero() {
 		l.count(a, step)
-		if l.log != nil {
-			l.log.add(func() { l.count(a, -step) })
-		}
+		l.note(func() { l.count(a, -step) })
+	} else {
+		l.followCoin(o, step)
+		l.note(func() { l.followCoin(o, -step) })
 	}
 	if is {
 		l.fresh = append(l.fresh, fresh{r.holder.Account, r, from})
@@ -533,10 +446,14 @@ func (l *Ledger) relive(r *record, was bool, from flow.Pos) {
 }
 
 func (l *Ledger) count(a flow.Account, step int) {
-	if n := l.live[a] + step; n > 0 {
+	was := l.live[a]
+	if n := was + step; n > 0 {
 		l.live[a] = n
 	} else {
 		delete(l.live, a)
+	}
+	if was == 0 || was+step == 0 {
+		l.follow(a, step)
 	}
 }
 

@@ -17,6 +17,9 @@ func (l *Ledger) begin(at flow.Pos) {
 		case "outflow":
 			old := l.outflows[s.account]
 			l.outflows[s.account] = append(old[:len(old):len(old)], s)
+			if len(old) == 0 {
+				l.follow(s.account, 1)
+			}
 			l.note(func() { l.unleak(s.account, old) })
 			l.fresh = append(l.fresh, fresh{s.account, nil, s.at})
 		default:
@@ -28,6 +31,7 @@ func (l *Ledger) begin(at flow.Pos) {
 func (l *Ledger) unleak(a flow.Account, old []plainSource) {
 	if len(old) == 0 {
 		delete(l.outflows, a)
+		l.follow(a, -1)
 	} else {
 		l.outflows[a] = old
 	}

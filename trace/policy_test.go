@@ -257,13 +257,13 @@ func TestFIFOBackwardFindsTheTheft(t *testing.T) {
 				if at.Compare(h.At) < 0 {
 					continue
 				}
-				if err := back.work.event.set(&w.txs[i], at, &w.txs[i].Movements[j], true); err != nil {
+				if err := back.feed.event.set(&w.txs[i], at, &w.txs[i].Movements[j], true); err != nil {
 					t.Fatal(err)
 				}
-				if err := back.move(&back.work.event); err != nil {
+				if err := back.move(&back.feed.event); err != nil {
 					t.Fatal(err)
 				}
-				if err := back.settle(t.Context(), g); err != nil {
+				if err := back.feed.settle(t.Context(), g, []*Ledger{back}); err != nil {
 					t.Fatal(err)
 				}
 				if err := back.Check(); err != nil {

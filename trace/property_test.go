@@ -127,7 +127,7 @@ func finish(t *rapid.T, c *Case, g Graph) {
 		for _, l := range c.Ledgers(chain) {
 			for _, s := range l.sources {
 				l.begin(s.at)
-				if err := l.settle(t.Context(), g); err != nil {
+				if err := l.feed.settle(t.Context(), g, []*Ledger{l}); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -1,0 +1,194 @@
+package trace
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spoor-dev/spoor/flow"
+)
+
+// A Balancer is the part of a Graph that Apply needs.
+type Balancer interface {
+	Balances(ctx context.Context, of []BalanceAsk) ([]Balance, error)
+}
+
+// A feeder lets ledgers of one case and chain eat transactions side by side. What does not depend on the ledger is done
+// once for all that are fed with a transaction: the form of its movements, its exchanges, the questions for balances.
+type feeder struct {
+	event   event
+	shown   int       // the movement that event shows, from 1; 0 if none
+	swaps   []txSwaps // one for each rule
+	asks    []BalanceAsk
+	known   map[BalanceAsk]int
+	records []openRecord
+}
+
+// openRecord is a record that waits for its opening balance.
+type openRecord struct {
+	ledger *Ledger
+	record *record
+	ask    int
+}
+
+// turn begins another transaction.
+func (f *feeder) turn() { f.shown, f.swaps = 0, f.swaps[:0] }
+
+// exchanges are the strands of the transaction by a rule; nil if none are followed.
+func (f *feeder) exchanges(s Swaps, tx *flow.Tx) *txSwaps {
+	if s.Of == nil {
+		return nil
+	}
+	for i := range f.swaps {
+		if f.swaps[i].swaps.Rule == s.Rule {
+			return &f.swaps[i]
+		}
+	}
+	f.swaps = append(f.swaps, txSwaps{swaps: s, tx: *tx})
+	return &f.swaps[len(f.swaps)-1]
+}
+
+// eat lets the ledgers eat a whole transaction; turn comes before it. After an error they may stand between two
+// movements.
+func (f *feeder) eat(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger) error {
+	at := tx.At()
+	for _, l := range ledgers {
+		if l.options.Backward {
+			return errors.New("apply: a backward ledger reads a Graph only")
+		}
+		if l.started && at.Compare(flow.Pos{Height: l.last.Height, Tx: l.last.Tx, Movement: ^uint32(0)}) <= 0 {
+			return fmt.Errorf("%s: apply %s at %s after %s: %w", l.policy, tx.ID, at, l.last, ErrOrder)
+		}
+	}
+	for _, l := range ledgers {
+		if l.log != nil {
+			l.log.begin(at)
+		}
+	}
+	err := f.movements(ctx, g, tx, ledgers)
+	for _, l := range ledgers {
+		switch {
+		case l.log != nil:
+			if lost, ok := l.log.end(); ok {
+				l.firm, l.firmAt = true, lost
+			}
+		case err != nil: // a part of it was eaten
+			l.firm, l.firmAt = true, at
+		case l.started:
+			l.firm, l.firmAt = true, l.last
+		}
+	}
+	return err
+}
+
+func (f *feeder) movements(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger) error {
+	place := tx.At()
+	for i := range tx.Movements {
+		place.Movement = uint32(i)
+		for f.begin(place, ledgers) {
+			if err := f.settle(ctx, g, ledgers); err != nil {
+				return err
+			}
+		}
+		m := &tx.Movements[i]
+		touched := false
+		for n := 0; n < len(ledgers) && !touched; n++ {
+			touched = ledgers[n].touches(tx, place, m)
+		}
+		if !touched {
+			continue
+		}
+		if f.shown != i+1 {
+			f.shown = 0
+			if err := f.event.set(tx, place, m, false); err != nil {
+				return fmt.Errorf("apply: %w", err)
+			}
+			f.shown = i + 1
+		}
+		for _, l := range ledgers {
+			f.event.swaps = f.exchanges(l.options.Swaps, tx)
+			if err := l.move(&f.event); err != nil {
+				return fmt.Errorf("%s: apply: %w", l.policy, err)
+			}
+		}
+		if err := f.settle(ctx, g, ledgers); err != nil {
+			return err
+		}
+	}
+	for _, l := range ledgers {
+		l.land()
+	}
+	return f.settle(ctx, g, ledgers)
+}
+
+// begin starts the next sources whose place is reached; it reports whether there were any.
+func (f *feeder) begin(place flow.Pos, ledgers []*Ledger) (begun bool) {
+	for _, l := range ledgers {
+		if at, ok := l.nextSource(); ok && at.Compare(place) <= 0 {
+			l.begin(at)
+			begun = true
+		}
+	}
+	return begun
+}
+
+// nextSource is the place where the ledger's next source begins.
+func (l *Ledger) nextSource() (at flow.Pos, ok bool) {
+	if l.begun == len(l.sources) || l.spent {
+		return at, false
+	}
+	return l.sources[l.begun].at, true
+}
+
+// settle asks for the opening balances of fresh holders, each once for all ledgers. A nil g means that they had nothing.
+func (f *feeder) settle(ctx context.Context, g Balancer, ledgers []*Ledger) error {
+	f.asks, f.records = f.asks[:0], f.records[:0]
+	for _, l := range ledgers {
+		for _, fr := range l.fresh {
+			if fr.record != nil && fr.record.unknown {
+				f.ask(l, fr.record)
+			}
+		}
+		l.fresh = l.fresh[:0]
+	}
+	if len(f.records) == 0 {
+		return nil
+	}
+	var balances []Balance
+	if g != nil {
+		var err error
+		if balances, err = g.Balances(ctx, f.asks); err != nil {
+			return fmt.Errorf("balances of %d holders: %w", len(f.asks), err)
+		}
+		if len(balances) != len(f.asks) {
+			return fmt.Errorf("balances of %d holders: the graph answered %d", len(f.asks), len(balances))
+		}
+	}
+	for _, o := range f.records {
+		var b Balance
+		if g != nil {
+			b = balances[o.ask]
+		}
+		if o.record.unknown {
+			o.ledger.open(o.record, b)
+		}
+	}
+	return nil
+}
+
+func (f *feeder) ask(l *Ledger, r *record) {
+	ask := l.balanceAsk(r)
+	if len(f.records) == 0 {
+		clear(f.known)
+	}
+	n, ok := f.known[ask]
+	if !ok {
+		if f.known == nil {
+			f.known = map[BalanceAsk]int{}
+		}
+		n = len(f.asks)
+		f.known[ask] = n
+		f.asks = append(f.asks, ask)
+	}
+	f.records = append(f.records, openRecord{l, r, n})
+}
