@@ -1,0 +1,373 @@
+package quality
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/store"
+	"github.com/spoor-dev/spoor/store/memstore"
+	"github.com/spoor-dev/spoor/trace"
+)
+
+// A Folder is where a case lies on disk, not yet read.
+type Folder struct {
+	Name string // the last two parts of the path
+	Path string
+	Kind string // planted, simulated or heist
+}
+
+// Find lists the cases in folders and below, in the order of the folders and of the names in them. A planted case has
+// transfers.csv, labels.csv, sources.csv and truth/; a heist has all-tx.csv and all-address.csv, each plain or compressed.
+func Find(dirs []string) ([]Folder, error) {
+	var found []Folder
+	seen := map[string]bool{}
+	for _, dir := range dirs {
+		abs, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		err = filepath.WalkDir(abs, func(p string, d fs.DirEntry, err error) error {
+			if err != nil || !d.IsDir() {
+				return err
+			}
+			if strings.HasPrefix(d.Name(), ".") && p != abs {
+				return filepath.SkipDir
+			}
+			kind := kindOf(p)
+			if kind == "" || seen[p] {
+				return nil
+			}
+			seen[p] = true
+			name := path.Join(filepath.Base(filepath.Dir(p)), filepath.Base(p))
+			found = append(found, Folder{Name: name, Path: p, Kind: kind})
+			return filepath.SkipDir
+		})
+		if err != nil {
+			return nil, fmt.Errorf("cases in %s: %w", dir, err)
+		}
+	}
+	return found, nil
+}
+
+// kindOf is the kind of the case that lies in a folder, "" if none does.
+func kindOf(dir string) string {
+	switch {
+	case isThere(dir, "transfers.csv") && isThere(dir, "sources.csv") && isThere(filepath.Join(dir, "truth"), "truth_transfers.csv"):
+		return "planted"
+	case isThere(dir, "all-tx.csv") && isThere(dir, "all-address.csv"):
+		return "heist"
+	}
+	return ""
+}
+
+// Load reads a case into memory. A case whose truth contradicts its chain is an error.
+func (f Folder) Load(ctx context.Context) (*Case, error) {
+	load := f.planted
+	if f.Kind == "heist" {
+		load = f.heist
+	}
+	c, err := load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("case %s: %w", f.Name, err)
+	}
+	return c, nil
+}
+
+// chain reads the transfers of a folder into a store in memory.
+func (f Folder) chain(ctx context.Context, kind, file string) (store.Snapshot, error) {
+	in, name, err := open(f.Path, file)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.Close(); err != nil {
+		return nil, err
+	}
+	input, err := engine.Open(kind+":"+name, engine.InputConfig{})
+	if err != nil {
+		return nil, err
+	}
+	st := memstore.New()
+	if _, err := engine.Ingest(ctx, st, []engine.Input{input}, engine.Watcher{}); err != nil {
+		return nil, err
+	}
+	return st.Snapshot()
+}
+
+// newCase is a case over a chain, its movements counted.
+func newCase(ctx context.Context, f Folder, s store.Snapshot, t engine.TheftFile, labels *engine.Labels) (*Case, error) {
+	c := &Case{Name: f.Name, Kind: f.Kind, Store: s, Labels: labels}
+	var err error
+	if c.Theft, _, err = engine.Resolve(ctx, s, t, flow.Chain{}, labels); err != nil {
+		return nil, err
+	}
+	for _, chain := range s.Chains() {
+		n, err := countMovements(ctx, s, chain)
+		if err != nil {
+			return nil, err
+		}
+		c.Transfers += n
+	}
+	c.Truth = Truth{Transfers: map[TransferID]TrueTransfer{}, Neutral: map[TransferID]bool{}, Find: map[flow.Account]bool{},
+		Given: map[flow.Account]bool{}, Services: map[flow.Account]bool{}}
+	return c, nil
+}
+
+func countMovements(ctx context.Context, s store.Snapshot, chain flow.Chain) (n int64, err error) {
+	points, err := s.Recent(ctx, chain, 1<<31-1)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range points {
+		b, err := s.Block(ctx, chain, p.Height)
+		if err != nil {
+			return 0, err
+		}
+		for _, tx := range b.Txs {
+			n += int64(len(tx.Movements))
+		}
+	}
+	return n, nil
+}
+
+// planted reads a case of the planted form.
+func (f Folder) planted(ctx context.Context) (*Case, error) {
+	s, err := f.chain(ctx, "transfers-csv", "transfers.csv")
+	if err != nil {
+		return nil, err
+	}
+	labels := &engine.Labels{}
+	in, name, err := open(f.Path, "labels.csv")
+	switch {
+	case err == nil:
+		err = errors.Join(labels.ReadLabels(name, in), in.Close())
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	in, name, err = open(f.Path, "sources.csv")
+	if err != nil {
+		return nil, err
+	}
+	theft, err := engine.ReadTheft(name, in)
+	if err = errors.Join(err, in.Close()); err != nil {
+		return nil, err
+	}
+	theft.Name = f.Name
+	c, err := newCase(ctx, f, s, theft, labels)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.readTruth(ctx, filepath.Join(f.Path, "truth"))
+}
+
+// readTruth reads a folder with the truth of a planted case.
+func (c *Case) readTruth(ctx context.Context, dir string) error {
+	t := &c.Truth
+	err := readFile(dir, "truth_transfers.csv", []string{"tx_hash", "log_index", "usd_cents"}, func(r row) error {
+		id, x, err := r.trueTransfer()
+		if err != nil {
+			return err
+		}
+		if _, ok := t.Transfers[id]; ok {
+			return fmt.Errorf("transfer %s %d is named twice", id.Tx, id.Index)
+		}
+		if x.Asset, x.Amount, err = c.moved(ctx, id); err != nil {
+			return err
+		}
+		t.Transfers[id] = x
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = readFile(dir, "neutral_transfers.csv", []string{"tx_hash", "log_index"}, func(r row) error {
+		id, err := r.transfer()
+		t.Neutral[id] = err == nil
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	err = readFile(dir, "truth_addresses.csv", []string{"address", "role", "is_service"}, func(r row) error {
+		a, err := c.account(r.text("address"))
+		if err != nil {
+			return err
+		}
+		service, err := r.yes("is_service")
+		switch {
+		case err != nil:
+		case r.text("role") == "source":
+			t.Given[a] = true
+		case !service:
+			t.Find[a] = true
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = readFile(dir, "services.csv", []string{"address"}, func(r row) error {
+		a, err := c.account(r.text("address"))
+		t.Services[a] = err == nil
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return c.readHoldings(dir)
+}
+
+// maxCents bounds a transfer so that all rows together stay below 2⁶³: ten billion dollars.
+const maxCents = 1_000_000_000_000
+
+// trueTransfer reads what a row of truth_transfers.csv says itself.
+func (r row) trueTransfer() (id TransferID, x TrueTransfer, err error) {
+	if id, err = r.transfer(); err != nil {
+		return id, x, err
+	}
+	if x.Cents, err = strconv.ParseInt(r.text("usd_cents"), 10, 64); err != nil || x.Cents < 0 || x.Cents > maxCents {
+		return id, x, fmt.Errorf("usd_cents %.40q: want 0 to %d", r.text("usd_cents"), int64(maxCents))
+	}
+	if x.IntoEnd, err = r.yes("into_terminal"); err != nil {
+		return id, x, err
+	}
+	x.Reachable, err = r.yes("reachable")
+	return id, x, err
+}
+
+// moved is what a transfer of the case moved.
+func (c *Case) moved(ctx context.Context, id TransferID) (flow.Asset, flow.Amount, error) {
+	for _, chain := range c.Store.Chains() {
+		tx, err := c.Store.Tx(ctx, chain, id.Tx)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return flow.Asset{}, flow.Amount{}, err
+		}
+		for _, m := range tx.Movements {
+			if m.Index == id.Index && len(m.Out) > 0 {
+				return m.Asset, m.Out[0].Amount, nil
+			}
+		}
+	}
+	return flow.Asset{}, flow.Amount{}, fmt.Errorf("transfer %s %d is not in the case", id.Tx, id.Index)
+}
+
+// account reads an address; one without a chain is on the case's, if that is of the same kind.
+func (c *Case) account(text string) (flow.Account, error) {
+	a, err := flow.ParseAccount(text)
+	if err != nil || strings.Contains(text, ":") {
+		return a, err
+	}
+	if chains := c.Store.Chains(); len(chains) == 1 {
+		if moved, err := a.On(chains[0]); err == nil {
+			return moved, nil
+		}
+	}
+	return a, nil
+}
+
+// heist reads a case of the heist form, in which accounts alone are known. The thieves are the accounts with the label
+// heist that are named as such; every other label but heist is of a service.
+func (f Folder) heist(ctx context.Context) (*Case, error) {
+	s, err := f.chain(ctx, "heist-csv", "all-tx.csv")
+	if err != nil {
+		return nil, err
+	}
+	type named struct{ address, name, label string }
+	var known []named
+	err = readFile(f.Path, "all-address.csv", []string{"address", "name_tag", "label"}, func(r row) error {
+		known = append(known, named{r.text("address"), r.text("name_tag"), r.text("label")})
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	theft := engine.TheftFile{Name: f.Name}
+	var list strings.Builder
+	list.WriteString("address,label,category,is_service\n")
+	for _, k := range known {
+		switch {
+		case k.label == "heist" && isThief(k.name):
+			theft.Sources = append(theft.Sources, engine.TheftSource{Account: k.address})
+		case k.label != "heist" && k.label != "":
+			fmt.Fprintf(&list, "%s,%s,%s,1\n", k.address, quoted(k.name), quoted(k.label))
+		}
+	}
+	if len(theft.Sources) == 0 {
+		return nil, errors.New("all-address.csv names no thief: no label heist with ml_transit_0 or Hacker in its name_tag")
+	}
+	labels := &engine.Labels{}
+	if err := labels.ReadLabels("all-address.csv", strings.NewReader(list.String())); err != nil {
+		return nil, err
+	}
+	c, err := newCase(ctx, f, s, theft, labels)
+	if err != nil {
+		return nil, err
+	}
+	for _, src := range c.Theft.Sources {
+		if o, ok := src.(trace.Outflow); ok {
+			c.Truth.Given[o.Account] = true
+		}
+	}
+	for _, k := range known {
+		if k.label == "" {
+			continue
+		}
+		a, err := c.account(k.address)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("all-address.csv: %w", err)
+		case k.label != "heist":
+			c.Truth.Services[a] = true
+		case !c.Truth.Given[a]:
+			c.Truth.Find[a] = true
+		}
+	}
+	return c, nil
+}
+
+// isThief reports whether a name of an account with the label heist says that it is where the theft began.
+func isThief(name string) bool { return name == "ml_transit_0" || strings.Contains(name, "Hacker") }
+
+// quoted is a field of a CSV row.
+func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+
+// readHoldings reads where the loot stands at the end, if the truth says so: holdings.csv with the columns address,
+// stolen_asset and claim, in units of the stolen asset.
+func (c *Case) readHoldings(dir string) error {
+	err := readFile(dir, "holdings.csv", []string{"address", "stolen_asset", "claim"}, func(r row) error {
+		a, err := c.account(r.text("address"))
+		if err != nil {
+			return err
+		}
+		asset, err := engine.ParseAsset(a.Chain(), r.text("stolen_asset"))
+		if err != nil {
+			return err
+		}
+		if asset.IsZero() {
+			return errors.New("no stolen_asset")
+		}
+		v, err := flow.ParseAmount(r.text("claim"))
+		if err != nil {
+			return fmt.Errorf("claim: %w", err)
+		}
+		c.Truth.Holdings = append(c.Truth.Holdings, Place{a, asset, v})
+		return nil
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

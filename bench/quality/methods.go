@@ -1,0 +1,125 @@
+package quality
+
+import (
+	"context"
+	"fmt"
+	"math/big"
+	"slices"
+
+	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/trace"
+)
+
+// Methods are the methods that are measured. Each has one line here, and one set of parameters for all cases.
+func Methods() []Method {
+	swaps := engine.NetSwaps()
+	stops := "stops at labelled services"
+	return []Method{
+		ledger("default", "union of haircut, fifo, dirty-first and clean-first, score their mean; swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps}),
+		ledger("haircut", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.Haircut}}),
+		ledger("fifo", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.FIFO}}),
+		ledger("lifo", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.LIFO}}),
+		ledger("dirty-first", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.DirtyFirst}}),
+		ledger("clean-first", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.CleanFirst}}),
+		ledger("poison", "ranked by hops; swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.Poison}}),
+		ledger("haircut-no-swaps", stops, trace.Options{Swaps: engine.NoSwaps(), Policies: []trace.Policy{trace.Haircut}}),
+		{"reach-stops", "all that is reachable in the order of time, ranked by hops; " + stops, reachUpToServices},
+		{"reach", "all that is reachable in the order of time, ranked by hops; no stops", reachAll},
+	}
+}
+
+// ledger is a trace as "spoor trace" makes it, with these options.
+func ledger(name, parameters string, o trace.Options) Method {
+	return Method{name, parameters, func(ctx context.Context, c *Case) (Found, error) {
+		a, err := engine.Trace(ctx, c.Store, c.Theft, o, c.Labels, nil)
+		if err != nil {
+			return Found{}, err
+		}
+		return fromAnswer(a), nil
+	}}
+}
+
+// fromAnswer reads an answer as its files show it: the rows of transfers.csv and addresses.csv, in their order.
+func fromAnswer(a *engine.Answer) Found {
+	f := Found{Partial: a.Partial, Hash: a.Report.Hash, Places: []Place{}}
+	rules := claiming(a.Report)
+	marked := map[TransferID]bool{}
+	for _, e := range engine.EdgeRows(a.Report) {
+		id := TransferID{e.Tx, e.Index}
+		switch {
+		case len(rules) > 0:
+			f.Transfers = append(f.Transfers, Carried{id, e.Stolen, mean(e.Claims, rules)})
+		case !marked[id]: // poison: the whole of it, once
+			marked[id] = true
+			f.Transfers = append(f.Transfers, Carried{id, e.Asset, e.Amount})
+		}
+	}
+	rows := engine.AddressRows(a.Report)
+	if len(rules) == 0 {
+		f.Places = nil
+		slices.SortStableFunc(rows, func(x, y engine.AddressRow) int { return nearer(x.Hops, y.Hops) })
+	}
+	visited := map[flow.Account]bool{}
+	for _, r := range rows {
+		visited[r.Account] = true
+		f.Addresses = append(f.Addresses, r.Account)
+		f.Depth = max(f.Depth, r.Hops)
+		if there := mean(r.There, rules); !there.IsZero() {
+			f.Places = append(f.Places, Place{r.Account, r.Stolen, there})
+		}
+	}
+	f.Visited = len(visited)
+	return f
+}
+
+// claiming are the numbers of the rules that say amounts: all but poison.
+func claiming(r *trace.Report) []int {
+	var rules []int
+	for i, result := range r.Results {
+		if result.Policy != trace.Poison.String() {
+			rules = append(rules, i)
+		}
+	}
+	return rules
+}
+
+// mean is the mean of the amounts of these rules, rounded down.
+func mean(of []flow.Amount, rules []int) flow.Amount {
+	if len(rules) == 0 {
+		return flow.Amount{}
+	}
+	var sum flow.Sum
+	for _, i := range rules {
+		sum = sum.Plus(of[i])
+	}
+	v, err := flow.AmountFromBig(new(big.Int).Quo(sum.Big(), big.NewInt(int64(len(rules)))))
+	if err != nil {
+		panic(fmt.Sprintf("quality: a mean larger than all of its parts: %v", err))
+	}
+	return v
+}
+
+// nearer orders hops; accounts where the trace ended without holding anything have none and come last.
+func nearer(x, y int) int {
+	switch {
+	case x == y:
+		return 0
+	case x < 0:
+		return 1
+	case y < 0:
+		return -1
+	}
+	return x - y
+}
+
+func reachAll(ctx context.Context, c *Case) (Found, error) {
+	return reach(ctx, c, func(flow.Account) bool { return false })
+}
+
+func reachUpToServices(ctx context.Context, c *Case) (Found, error) {
+	return reach(ctx, c, func(a flow.Account) bool {
+		_, ok := c.Labels.Stop(a)
+		return ok
+	})
+}
