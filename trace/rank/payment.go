@@ -1,6 +1,8 @@
 package rank
 
 import (
+	"slices"
+
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/trace"
 )
@@ -69,10 +71,7 @@ func (l *lifter) movement(m *flow.Movement, at flow.Pos, x *exchange, visit func
 		return
 	}
 	pay := func(from, to flow.Account, v flow.Amount) {
-		if v.IsZero() || from == to || !l.wants(from, to) {
-			return
-		}
-		if v = x.divert(holder{from, m.Asset}, v); !v.IsZero() {
+		if v = x.divert(holder{from, m.Asset}, v); !v.IsZero() && from != to && l.wants(from, to) {
 			visit(&Payment{from, to, m.Asset, m.Asset, v, v, at, at})
 		}
 	}
@@ -96,10 +95,11 @@ func (l *lifter) movement(m *flow.Movement, at flow.Pos, x *exchange, visit func
 	if len(takers) == 0 {
 		takers, whole = []flow.Leg{{Amount: flow.NewAmount(1)}}, flow.NewAmount(1)
 	}
+	if len(x.room) == 0 { // else all that a giver gives fills its strands
+		givers = slices.DeleteFunc(givers, func(g flow.Leg) bool { return l.gives != nil && !l.gives(g.Account) })
+		takers = slices.DeleteFunc(takers, func(t flow.Leg) bool { return l.takes != nil && !l.takes(t.Account) })
+	}
 	for _, g := range givers {
-		if l.gives != nil && !l.gives(g.Account) {
-			continue
-		}
 		for _, t := range takers {
 			if !whole.IsZero() {
 				pay(g.Account, t.Account, g.Amount.Share(t.Amount.Min(whole), whole))

@@ -18,13 +18,13 @@ import (
 type Weight uint8
 
 const (
-	// Log counts the doublings of a payment over a 1024th of its holder's largest one. The small ways are looked at, too.
-	Log Weight = iota
-	// Linear counts the units. Where the money went by amount is what is looked at.
-	Linear
+	// Linear counts the units: the walk goes where the money went by amount.
+	Linear Weight = iota
+	// Log counts the doublings of a payment over a 1024th of its holder's largest one: the small ways are looked at, too.
+	Log
 )
 
-var weightNames = [...]string{"log", "linear"}
+var weightNames = [...]string{"linear", "log"}
 
 // String is one lower-case word.
 func (w Weight) String() string {
@@ -39,13 +39,16 @@ func (w Weight) of(amount, scale float64) float64 {
 	if w == Linear {
 		return amount
 	}
-	return log2(1 + float64(1024*(amount/scale)))
+	return log2plus1(float64(1024 * (amount / scale)))
 }
 
-// log2 is the logarithm of x ≥ 1 with straight lines between the powers of two: a tenth off at most, and the same on
-// every machine.
-func log2(x float64) float64 {
-	frac, exp := math.Frexp(x)
+// log2plus1 is the logarithm of 1+x for x ≥ 0, with straight lines between the powers of two: a tenth off at most, never
+// nothing for something, and the same on every machine.
+func log2plus1(x float64) float64 {
+	if x < 1 {
+		return x
+	}
+	frac, exp := math.Frexp(1 + x)
 	return float64(exp-1) + (2*frac - 1)
 }
 
