@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 
 	"github.com/spoor-dev/spoor/flow"
@@ -31,19 +30,6 @@ type Answer struct {
 	Partial      bool             `json:"partial"`        // the budget ended it, or facts are missing
 	Report       *trace.Report    `json:"report"`
 }
-
-// A ChainState is one chain of the store as the trace saw it.
-type ChainState struct {
-	First      flow.Point   `json:"first"`       // the first block of the store
-	Tip        flow.Point   `json:"tip"`         // its newest
-	Covers     []string     `json:"covers"`      // what the blocks of the theft hold and prove, see flow.Coverage
-	HoleBlocks uint64       `json:"hole_blocks"` // heights between the two which the store does not hold
-	HoleRuns   int          `json:"hole_runs"`
-	Holes      []store.Hole `json:"holes"` // the first runs of them
-}
-
-// keptHoles bounds ChainState.Holes.
-const keptHoles = 100
 
 // Trace guesses nothing: it runs the theft on the snapshot, and says what it could not know. Accounts that the store has
 // never seen, or that come after its newest block, are named in the answer; if all are such, the error wraps ErrAbsent.
@@ -110,38 +96,13 @@ func (a *Answer) describeChains(ctx context.Context, s store.Snapshot) error {
 		}
 	}
 	for _, c := range slices.SortedFunc(maps.Keys(from), flow.Chain.Compare) {
-		tip, ok := s.Tip(c)
-		if !ok {
-			continue
-		}
-		state := ChainState{Tip: tip, Covers: []string{}, Holes: []store.Hole{}}
-		var err error
-		if state.First, err = s.FirstAt(ctx, c, math.MinInt64); err != nil {
-			return fmt.Errorf("first block of %s: %w", c, err)
-		}
-		newest, err := s.Block(ctx, c, tip.Height)
-		if err != nil {
-			return fmt.Errorf("newest block of %s: %w", c, err)
-		}
-		covers := newest.Coverage
-		b, err := s.Block(ctx, c, max(from[c], state.First.Height))
-		switch {
-		case err == nil:
-			covers &= b.Coverage
-		case !isNotFound(err):
-			return err
-		}
-		state.Covers = append(state.Covers, covers.Names()...)
-		holes, err := s.Holes(ctx, c)
+		state, ok, err := describeChain(ctx, s, c, from[c])
 		if err != nil {
 			return err
 		}
-		state.HoleRuns = len(holes)
-		for _, h := range holes {
-			state.HoleBlocks += h.To - h.From + 1
+		if ok {
+			a.Chains = append(a.Chains, state)
 		}
-		state.Holes = append(state.Holes, holes[:min(len(holes), keptHoles)]...)
-		a.Chains = append(a.Chains, state)
 	}
 	return nil
 }
@@ -163,16 +124,7 @@ func (a *Answer) sayWhatIsNotKnown(missing, doubted []string) {
 	sayEach("Not traced", missing)
 	sayEach("Not shown", doubted)
 	for _, c := range a.Chains {
-		if c.First.Height > 1 {
-			say("Nothing before %s%s.", c.First, when(c.First))
-		}
-		say("Nothing after %s%s.", c.Tip, when(c.Tip))
-		if c.HoleRuns > 0 {
-			say("%s missing below it, in %s: movements there are not seen.", Count(c.HoleBlocks, "block"), Count(c.HoleRuns, "run"))
-		}
-		if c.Tip.Chain.IsEVM() {
-			a.sayWhatIsNotCovered(c)
-		}
+		a.DoesNotKnow = append(a.DoesNotKnow, c.notKnown()...)
 	}
 	if a.Report.Swaps == noSwaps {
 		say("Swaps, bridges and mixers are not followed: claim that enters one stays with its contract or ends in its label.")
@@ -180,17 +132,7 @@ func (a *Answer) sayWhatIsNotKnown(missing, doubted []string) {
 		say("A swap inside one transaction is followed where it is clear who gained what for what, and believed whatever the gain is worth (--no-swaps).")
 		say("Other swaps, bridges and mixers are not followed: claim that enters one stays with its contract or ends in its label.")
 	}
-	switch {
-	case a.LabelCount == 0:
-		say("No labels were given: a holder may well be a service that holds the money of many (--labels).")
-	case a.Services == 0:
-		say("%s known, none of a service: a holder may well be one that holds the money of many.", Count(a.LabelCount, "label"))
-	default:
-		say("%s known; an account without one is unknown, not clean.", Count(a.LabelCount, "label"))
-	}
-	if a.BadLabelRows > 0 {
-		say("%s of the labels refused, for example %s.", Count(a.BadLabelRows, "row"), a.BadLabels[0])
-	}
+	a.DoesNotKnow = append(a.DoesNotKnow, labelsNotKnown(a.LabelCount, a.Services, a.BadLabelRows, a.BadLabels)...)
 	worst := 0
 	for _, r := range a.Report.Results {
 		worst = max(worst, len(r.Assumed))
@@ -209,18 +151,20 @@ func (a *Answer) sayWhatIsNotKnown(missing, doubted []string) {
 	}
 }
 
-// sayWhatIsNotCovered says what the source of an EVM chain does not show.
-func (a *Answer) sayWhatIsNotCovered(c ChainState) {
-	for _, m := range []struct{ covers, what string }{
-		{"logs", "that its movements of tokens are complete"},
-		{"traces", "every coin that was moved by a call inside a transaction"},
-		{"fees", "every fee that a holder paid"},
-		{"transactions-proved", "whether the source left out transactions: no root could be recomputed"},
-	} {
-		if !slices.Contains(c.Covers, m.covers) {
-			a.DoesNotKnow = append(a.DoesNotKnow, fmt.Sprintf("On %s the source does not show %s.", c.Tip.Chain, m.what))
-		}
+// labelsNotKnown says what labels leave open: how many there are, how many of services, and the rows that were refused.
+func labelsNotKnown(count, services, badRows int, bad []string) (all []string) {
+	switch {
+	case count == 0:
+		all = append(all, "No labels were given: a holder may well be a service that holds the money of many (--labels).")
+	case services == 0:
+		all = append(all, Count(count, "label")+" known, none of a service: a holder may well be one that holds the money of many.")
+	default:
+		all = append(all, Count(count, "label")+" known; an account without one is unknown, not clean.")
 	}
+	if badRows > 0 {
+		all = append(all, fmt.Sprintf("%s of the labels refused, for example %s.", Count(badRows, "row"), bad[0]))
+	}
+	return all
 }
 
 // Count is a number with its noun, in the plural unless it is one: "1 row", "2 rows".
@@ -229,13 +173,6 @@ func Count[N int | int64 | uint64](n N, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func when(p flow.Point) string {
-	if p.Time == 0 {
-		return ""
-	}
-	return p.When().Format(" of 2006-01-02 15:04:05 UTC")
 }
 
 // Broken lists the lines of a report whose parts do not add up to what was stolen, added up once more from the holders

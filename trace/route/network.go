@@ -47,7 +47,7 @@ var most = flow.AmountFromWords([4]uint64{^uint64(0), ^uint64(0), ^uint64(0), ^u
 // newNetwork is the network of what a search has found, without all that is on no way. At most amount counts of what the
 // giver paid, all of it if that is nothing. Errors: ErrSize for a token of which more than 2^256-1 units left.
 func newNetwork(s *search, amount flow.Amount) (*network, error) {
-	n := &network{holders: s.holders, events: s.prune(s.events()), ends: [2]flow.Account{s.q.From, s.q.To}}
+	n := &network{holders: s.holders, events: s.prune(s.events()), ends: [2]flow.Account{s.q.From, s.q.To}, unknown: s.unknown}
 	n.arc(start, giver, most, wait, wait, wait)
 	n.nodes = taker + 1
 	at := make([]int32, len(s.holders)) // the node of each holder now, 0 for none

@@ -376,7 +376,7 @@ func TestPagesAndDirectionsDoNotMatter(t *testing.T) {
 			}
 		}
 		one := answer(t, w, forwardGraph{&memGraph{txs: w.txs}}, o)
-		one.Holders, one.Transactions, one.Services, one.Hash = first.Holders, first.Transactions, first.Services, first.Hash
+		one.Holders, one.Transactions, one.Stops, one.Unknown, one.Hash = first.Holders, first.Transactions, first.Stops, first.Unknown, first.Hash
 		if text(one) != text(first) {
 			t.Fatalf("forward alone: %s; want %s", text(one), text(first))
 		}

@@ -31,7 +31,7 @@ type Question struct {
 type Options struct {
 	// Stop says which accounts hold the money of many, and why: no way leads through them. The two accounts of the
 	// question may be such.
-	Stop func(flow.Account) (reason string, ok bool)
+	Stop func(flow.Account) (trace.Stop, bool)
 	// Exact computes the maximum, too, and takes the ways from it. Errors: ErrSize.
 	Exact bool
 	// Budget bounds what is read.
@@ -89,8 +89,8 @@ type Result struct {
 	Transfers    int       `json:"transfers"`    // movements on these ways, one for each leg where there are several
 	Holders      int       `json:"holders"`      // accounts and coins that were followed, from both ends
 	Transactions int       `json:"transactions"` // that were read
-	Unknown      int       `json:"unknown"`      // inputs on the ways whose origin the facts do not show
-	Services     []Service `json:"services"`     // that were met; no way leads through them
+	Unknown      int       `json:"unknown"`      // inputs that lead to To and whose origin the facts do not show
+	Stops        []Stopped `json:"stops"`        // services, mixers and bridges that were met; no way leads through them
 
 	Partial  bool      `json:"partial"`          // the budget ended the search: AtLeast is of what was read
 	Unread   *Span     `json:"unread,omitempty"` // ways that need a movement in it are not seen
@@ -104,9 +104,10 @@ type Span struct {
 	Last  flow.Pos `json:"last"`
 }
 
-// A Service is an account where the ways end, and why.
-type Service struct {
+// A Stopped is an account where the ways end, and why.
+type Stopped struct {
 	Account flow.Account `json:"account"`
+	Sink    trace.Sink   `json:"sink"` // service, mixer, bridge
 	Reason  string       `json:"reason"`
 }
 
@@ -166,7 +167,7 @@ func Find(ctx context.Context, g trace.Graph, q Question, o Options) (*Result, e
 	r := &Result{
 		Version: Version, From: q.From, To: q.To, Asset: q.Asset, Amount: q.Amount, Start: q.Start, End: q.End,
 		Out: Total{n.out}, In: Total{n.in}, Accounts: n.accounts, Transfers: n.transfers, Unknown: n.unknown,
-		Holders: s.followed, Transactions: s.read(), Services: s.services(), Cut: []Step{},
+		Holders: s.followed, Transactions: s.read(), Stops: s.stops(), Cut: []Step{},
 		Partial: s.why != "", Continue: []string{},
 	}
 	if r.Partial {
@@ -252,7 +253,7 @@ func (o Options) withDefaults() (Options, error) {
 	)
 	o.Page = max(o.Page, 2)
 	if o.Stop == nil {
-		o.Stop = func(flow.Account) (string, bool) { return "", false }
+		o.Stop = func(flow.Account) (trace.Stop, bool) { return trace.Stop{}, false }
 	}
 	return o, err
 }

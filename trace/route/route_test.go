@@ -69,8 +69,8 @@ func TestServicesEndWays(t *testing.T) {
 		w.stop[who(story, name)] = true
 	}
 	r := find(t, w, w.options())
-	if *r.Max != num(3) || len(r.Services) != 1 || r.Services[0] != (Service{who(story, "x"), "a service"}) {
-		t.Errorf("max %s, services %v; want 3 past x", r.Max, r.Services)
+	if *r.Max != num(3) || len(r.Stops) != 1 || r.Stops[0] != (Stopped{who(story, "x"), trace.Service, "a service"}) {
+		t.Errorf("max %s, stops %v; want 3 past x", r.Max, r.Stops)
 	}
 	if r.Sent.String() != "10" || r.Out.String() != "3" || r.Received.String() != "10" || r.In.String() != "3" {
 		t.Errorf("out %s of %s, in %s of %s; want 3 of 10 on both sides", r.Out, r.Sent, r.In, r.Received)

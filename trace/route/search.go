@@ -1,6 +1,7 @@
 package route
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"fmt"
@@ -55,9 +56,10 @@ type search struct {
 	back     *side // nil if the graph cannot be read backward
 	ids      map[holder]int32
 	holders  []holder
-	stopped  map[flow.Account]string
+	stopped  map[flow.Account]trace.Stop
 	followed int
 	legs     int
+	unknown  int    // inputs of unknown origin that were met on the way back
 	why      string // what to do if the budget ended the search; "" if it did not
 }
 
@@ -144,7 +146,7 @@ func (d *side) head() (flow.Pos, bool) {
 }
 
 func newSearch(g trace.Graph, q Question, o Options) *search {
-	s := &search{graph: g, q: q, o: o, ids: map[holder]int32{}, holders: make([]holder, firstBetween), stopped: map[flow.Account]string{}}
+	s := &search{graph: g, q: q, o: o, ids: map[holder]int32{}, holders: make([]holder, firstBetween), stopped: map[flow.Account]trace.Stop{}}
 	end := last
 	if q.End != (flow.Pos{}) {
 		end = q.End
@@ -245,13 +247,13 @@ func (d *side) front() flow.Pos {
 	return at
 }
 
-// services lists the services that were met, in the order of their accounts.
-func (s *search) services() []Service {
-	all := []Service{}
-	for a, why := range s.stopped {
-		all = append(all, Service{a, why})
+// stops lists where the ways ended, in the order of the accounts.
+func (s *search) stops() []Stopped {
+	all := []Stopped{}
+	for a, stop := range s.stopped {
+		all = append(all, Stopped{a, cmp.Or(stop.Sink, trace.Service), stop.Reason})
 	}
-	slices.SortFunc(all, func(a, b Service) int { return a.Account.Compare(b.Account) })
+	slices.SortFunc(all, func(a, b Stopped) int { return a.Account.Compare(b.Account) })
 	return all
 }
 
@@ -280,6 +282,9 @@ func (s *search) step(d *side) {
 		d.wanting = append(d.wanting, c)
 	}
 	e := s.event(&v.Tx, at, &v.Tx.Movements[i], d.back)
+	if d.back { // it leads to the taker for certain
+		s.unknown, e.unknown = s.unknown+e.unknown, 0
+	}
 	if len(e.in) == 0 || len(e.out) == 0 {
 		return
 	}

@@ -164,7 +164,7 @@ type world struct {
 }
 
 func (w *world) options() Options {
-	return Options{Exact: true, Stop: func(a flow.Account) (string, bool) { return "a service", w.stop[a] }}
+	return Options{Exact: true, Stop: func(a flow.Account) (trace.Stop, bool) { return trace.Stop{Reason: "a service"}, w.stop[a] }}
 }
 
 func (w *world) String() string {
