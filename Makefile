@@ -19,4 +19,4 @@ bench: ## the figures of bench/README.md
 	go run ./cmd/spoor bench load lookup trace --json
 
 update: ## rewrite the golden files; then read the diff
-	go test ./internal/cli ./scenarios -update
+	go test ./internal/cli ./scenarios ./bench/quality -update

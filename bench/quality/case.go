@@ -81,65 +81,43 @@ func (f Folder) Load(ctx context.Context) (*Case, error) {
 	return c, nil
 }
 
-// chain reads the transfers of a folder into a store in memory.
-func (f Folder) chain(ctx context.Context, kind, file string) (store.Snapshot, error) {
+// chain reads the transfers of a folder into a store in memory, and counts its movements.
+func (f Folder) chain(ctx context.Context, kind, file string) (s store.Snapshot, movements int64, err error) {
 	in, name, err := open(f.Path, file)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if err := in.Close(); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	input, err := engine.Open(kind+":"+name, engine.InputConfig{})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	st := memstore.New()
-	if _, err := engine.Ingest(ctx, st, []engine.Input{input}, engine.Watcher{}); err != nil {
-		return nil, err
+	stats, err := engine.Ingest(ctx, st, []engine.Input{input}, engine.Watcher{})
+	if err != nil {
+		return nil, 0, err
 	}
-	return st.Snapshot()
+	s, err = st.Snapshot()
+	return s, stats.Movements, err
 }
 
-// newCase is a case over a chain, its movements counted.
+// newCase is a case over a chain, with the theft looked up in it.
 func newCase(ctx context.Context, f Folder, s store.Snapshot, t engine.TheftFile, labels *engine.Labels) (*Case, error) {
 	c := &Case{Name: f.Name, Kind: f.Kind, Store: s, Labels: labels}
 	var err error
 	if c.Theft, _, err = engine.Resolve(ctx, s, t, flow.Chain{}, labels); err != nil {
 		return nil, err
 	}
-	for _, chain := range s.Chains() {
-		n, err := countMovements(ctx, s, chain)
-		if err != nil {
-			return nil, err
-		}
-		c.Transfers += n
-	}
 	c.Truth = Truth{Transfers: map[TransferID]TrueTransfer{}, Neutral: map[TransferID]bool{}, Find: map[flow.Account]bool{},
 		Given: map[flow.Account]bool{}, Services: map[flow.Account]bool{}}
 	return c, nil
 }
 
-func countMovements(ctx context.Context, s store.Snapshot, chain flow.Chain) (n int64, err error) {
-	points, err := s.Recent(ctx, chain, 1<<31-1)
-	if err != nil {
-		return 0, err
-	}
-	for _, p := range points {
-		b, err := s.Block(ctx, chain, p.Height)
-		if err != nil {
-			return 0, err
-		}
-		for _, tx := range b.Txs {
-			n += int64(len(tx.Movements))
-		}
-	}
-	return n, nil
-}
-
 // planted reads a case of the planted form.
 func (f Folder) planted(ctx context.Context) (*Case, error) {
-	s, err := f.chain(ctx, "transfers-csv", "transfers.csv")
+	s, movements, err := f.chain(ctx, "transfers-csv", "transfers.csv")
 	if err != nil {
 		return nil, err
 	}
@@ -167,6 +145,7 @@ func (f Folder) planted(ctx context.Context) (*Case, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Movements = movements
 	return c, c.readTruth(ctx, filepath.Join(f.Path, "truth"))
 }
 
@@ -281,7 +260,7 @@ func (c *Case) account(text string) (flow.Account, error) {
 // heist reads a case of the heist form, in which accounts alone are known. The thieves are the accounts with the label
 // heist that are named as such; every other label but heist is of a service.
 func (f Folder) heist(ctx context.Context) (*Case, error) {
-	s, err := f.chain(ctx, "heist-csv", "all-tx.csv")
+	s, movements, err := f.chain(ctx, "heist-csv", "all-tx.csv")
 	if err != nil {
 		return nil, err
 	}
@@ -316,6 +295,7 @@ func (f Folder) heist(ctx context.Context) (*Case, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Movements = movements
 	for _, src := range c.Theft.Sources {
 		if o, ok := src.(trace.Outflow); ok {
 			c.Truth.Given[o.Account] = true

@@ -54,7 +54,7 @@ func (g Generated) Load(ctx context.Context) (*Case, error) {
 	}
 	for _, b := range blocks {
 		for _, tx := range b.Txs {
-			c.Transfers += int64(len(tx.Movements))
+			c.Movements += int64(len(tx.Movements))
 			if tx.ID == made.TheftTx {
 				c.Theft = trace.Theft{Name: g.Name, Sources: []trace.Source{trace.Holding{Account: made.Thief, Asset: made.Asset,
 					Amount: made.Amount, At: flow.Pos{Height: tx.Point.Height, Tx: tx.Index + 1}}}}

@@ -7,7 +7,7 @@ import (
 )
 
 // goldenWidth is the width of a golden table.
-const goldenWidth = 120
+const goldenWidth = 132
 
 // Golden is the part of the results that is the same in every run: the methods, and the table without times and memory.
 func Golden(results []Result) (string, error) {

@@ -18,7 +18,7 @@ import (
 type Case struct {
 	Name      string
 	Kind      string // planted, simulated or heist
-	Transfers int64  // movements of the chain
+	Movements int64  // of the chain
 	Store     store.Snapshot
 	Theft     trace.Theft
 	Labels    *engine.Labels // nil for none
@@ -104,7 +104,7 @@ func Run(ctx context.Context, c *Case, methods []Method) iter.Seq2[Result, error
 				return
 			}
 			r := Result{
-				Workload: "quality", Case: c.Name, Kind: c.Kind, Method: m.Name, Parameters: m.Parameters, N: c.Transfers,
+				Workload: "quality", Case: c.Name, Kind: c.Kind, Method: m.Name, Parameters: m.Parameters, N: c.Movements,
 				Seconds: round(spent.Seconds(), 4), RSS: bench.PeakRSS(), TransferScore: c.Truth.transfers(found.Transfers),
 				NodeScore: c.Truth.nodes(found.Addresses), ClaimError: c.Truth.claimError(found.Places),
 				Visited: found.Visited, Depth: found.Depth, Partial: found.Partial, Hash: found.Hash,

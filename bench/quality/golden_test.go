@@ -1,0 +1,176 @@
+package quality
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/spoor-dev/spoor/internal/measure"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden table; then read the diff")
+
+const goldenFile = "testdata/quality.golden"
+
+// page holds the golden table between these two lines.
+const page, pageBegin, pageEnd = "../../docs/quality.md", "```quality\n", "```\n"
+
+// check measures cases and compares them with the golden, or puts them into it.
+func check(t *testing.T, cases ...*Case) {
+	t.Helper()
+	var results []Result
+	for _, c := range cases {
+		for r, err := range Run(t.Context(), c, Methods()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			results = append(results, r)
+		}
+	}
+	now, err := Golden(results)
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden, err := os.ReadFile(goldenFile)
+	if err != nil && !*update {
+		t.Fatal(err)
+	}
+	if *update {
+		if err := os.WriteFile(goldenFile, []byte(Merge(string(golden), now)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if different, _ := Differences(string(golden), now); len(different) > 0 {
+		t.Errorf("quality has changed; -update rewrites %s:\n%s", goldenFile, strings.Join(different, "\n"))
+	}
+}
+
+func TestGoldenSimulated(t *testing.T) {
+	var cases []*Case
+	for _, g := range Simulated() {
+		c, err := g.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		cases = append(cases, c)
+	}
+	check(t, cases...)
+}
+
+func TestGoldenPlanted(t *testing.T) { checkFolder(t, "data/onchain/launder-net-planted", 2) }
+
+func TestGoldenHeists(t *testing.T) { checkFolder(t, "data/onchain/ethereum-heist", 2) }
+
+func checkFolder(t *testing.T, name string, want int) {
+	folders, err := Find([]string{measure.Path(t, name)})
+	if err != nil || len(folders) != want {
+		t.Fatalf("%d cases in %s, %v; want %d", len(folders), name, err, want)
+	}
+	for _, f := range folders {
+		c, err := f.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, c)
+	}
+}
+
+// The page for people shows the golden table as it is.
+func TestPageShowsTheGolden(t *testing.T) {
+	golden, err := os.ReadFile(goldenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.FromSlash(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), pageBegin)
+	table, after, ok2 := strings.Cut(rest, pageEnd)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no block that begins with %q", page, pageBegin)
+	}
+	if table == string(golden) {
+		return
+	}
+	if !*update {
+		t.Fatalf("%s does not show %s; -update rewrites it", page, goldenFile)
+	}
+	if err := os.WriteFile(filepath.FromSlash(page), []byte(before+pageBegin+string(golden)+pageEnd+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestDifferencesAndMerge(t *testing.T) {
+	old := "methods\n  m: x\na (planted, 3 movements)\n  method  flow\n  m       0.5\nb (heist, 1 movements)\n  m  1\n"
+	for _, c := range []struct {
+		name, now, different, absent, merged string
+	}{
+		{"same", old, "", "", old},
+		{"fewer-cases", "methods\n  m: x\na (planted, 3 movements)\n  method  flow\n  m       0.5\n", "", "b", old},
+		{"worse", "methods\n  m: x\na (planted, 3 movements)\n  method  flow\n  m       0.4\nb (heist, 1 movements)\n  m  1\n",
+			"  a;-   m       0.5;+   m       0.4", "", strings.Replace(old, "0.5", "0.4", 1)},
+		{"new-case", "c (planted, 1 movements)\n  m  2\n", "  c;+ c (planted, 1 movements);+   m  2", "methods;a;b", old + "c (planted, 1 movements)\n  m  2\n"},
+		{"order-of-lines", "b (heist, 1 movements)\n  m  1\n", "", "methods;a", old},
+	} {
+		different, absent := Differences(old, c.now)
+		if got := strings.Join(different, ";"); got != c.different {
+			t.Errorf("%s: different %q; want %q", c.name, got, c.different)
+		}
+		if got := strings.Join(absent, ";"); got != c.absent {
+			t.Errorf("%s: absent %q; want %q", c.name, got, c.absent)
+		}
+		if got := Merge(old, c.now); got != c.merged {
+			t.Errorf("%s: merged\n%s\nwant\n%s", c.name, got, c.merged)
+		}
+	}
+	if different, _ := Differences("", old); len(different) != 10 {
+		t.Errorf("nothing expected: %d lines %q; want 3 cases and all 7 lines", len(different), different)
+	}
+}
+
+func TestTableFitsItsWidth(t *testing.T) {
+	short := Simulated()[0]
+	short.Shape.Movements, short.Shape.Accounts, short.Shape.Theft.Hops = 2000, 500, 4
+	c, err := short.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []Result
+	for r, err := range Run(t.Context(), c, Methods()[:2]) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, r)
+	}
+	words := func(width int, noisy bool) int {
+		var b strings.Builder
+		if err := WriteTable(&b, results, width, noisy); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for i, line := range strings.Split(b.String(), "\n") {
+			if width > 0 && i > 0 && len(line) > width {
+				t.Errorf("width %d: a line of %d: %s", width, len(line), line)
+			}
+			for _, w := range strings.Fields(line) {
+				if w != "method" && w != "default" && w != "haircut" { // the names come again with every group
+					n++
+				}
+			}
+		}
+		return n
+	}
+	all := words(0, true)
+	for _, width := range []int{40, 80, 120, 1000} {
+		if n := words(width, true); n != all {
+			t.Errorf("width %d: %d cells; want %d", width, n, all)
+		}
+	}
+	if n := words(0, false); n >= all || n < all/2 {
+		t.Errorf("without noise: %d cells of %d", n, all)
+	}
+}
