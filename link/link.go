@@ -1,15 +1,15 @@
-// Package link says where value that leaves an asset inside one transaction arrives again, from the movements alone.
+// Package link says where value that leaves an asset inside one transaction arrives again.
 package link
 
 import "github.com/spoor-dev/spoor/flow"
 
 // Version is the version of the rules: it rises when the same transaction can give other conversions.
-const Version = 1
+const Version = 2
 
 // A Rule says why something is taken for a conversion.
 type Rule string
 
-// The rules. Both look at what each account gained and lost over the whole transaction, fees and rewards left out.
+// The rules of the net. Both look at what each account gained and lost over the whole transaction, fees and rewards left out.
 const (
 	// OwnGain: the account lost one asset and gained another. It needs nobody else to be understood.
 	OwnGain Rule = "own-gain"
@@ -33,9 +33,41 @@ type Conversion struct {
 	Gives   []Part       `json:"gives"`   // what was converted, one part for each asset
 	Takes   []Part       `json:"takes"`   // what it became, and whose it is
 	Rest    []Part       `json:"rest"`    // what the account paid besides, in the assets of Gives: who has it now
-	Rule    Rule         `json:"rule"`
+	Rule    Rule         `json:"rule"`    // of several protocols, joined by "+"
 	Version int          `json:"version"`
+	// Confidence is what it rests on.
+	Confidence Confidence `json:"confidence"`
+	// Doubt is why to look again, in words; empty if nothing speaks against it.
+	Doubt string `json:"doubt,omitempty"`
+	// Strands tell what became what, where events do; else Passes divides.
+	Strands []Pass `json:"strands,omitempty"`
 }
+
+// A Confidence says what a conversion rests on; the greater the surer.
+type Confidence uint8
+
+// The grounds of a conversion.
+const (
+	ByFlow Confidence = 1 // what can have flowed at most
+	ByNet  Confidence = 2 // what each account gained and lost
+	ByLogs Confidence = 3 // the events of pools, each borne out by transfers
+)
+
+// String is one lower-case word.
+func (c Confidence) String() string {
+	switch c {
+	case ByFlow:
+		return "flow"
+	case ByNet:
+		return "net"
+	case ByLogs:
+		return "logs"
+	}
+	return "none"
+}
+
+// MarshalText writes the word.
+func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // A Pass is one strand of a conversion: Given units of the asset at From went the way of Taken units at To. In what came
 // back, or went to others as it was, the assets are the same.
@@ -46,8 +78,12 @@ type Pass struct {
 }
 
 // Passes divides the conversion into strands. Without prices, several assets on one side count the same, and inside one
-// asset the amounts decide. The strands of an asset given sum to all that the account gave of it in the transaction.
+// asset the amounts decide. The strands of an asset given sum to all that the account gave of it in the transaction, but
+// for what it only handed on. Where events tell what became what, nothing is divided.
 func (c Conversion) Passes() []Pass {
+	if len(c.Strands) > 0 {
+		return c.Strands
+	}
 	assets := map[flow.Asset]int{} // -> its number among the assets taken
 	var amounts [][]flow.Amount    // of the takes of each
 	for _, t := range c.Takes {
@@ -109,7 +145,11 @@ func Conversions(tx flow.Tx) []Conversion {
 	if b == nil {
 		return nil
 	}
-	return b.conversions()
+	all := b.conversions()
+	if len(tx.Logs) > 0 {
+		all = b.believe(tx, all)
+	}
+	return b.contribute(tx, all)
 }
 
 // mayConvert is the cheap look: whether there are two assets at all.

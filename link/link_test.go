@@ -31,11 +31,16 @@ func who(name string) flow.Account {
 }
 
 // story reads the movements of one transaction: "alice>pool 100 USD; pool>alice 2 COIN". Nobody before or behind the
-// arrow is an issue or a burn; "fee" as a fourth word makes it a fee.
+// arrow is an issue or a burn; "fee" as a fourth word makes it a fee. "pool! uniswap-v2 100 2" is an event: what it says
+// went in, and what came out.
 func story(text string) flow.Tx {
 	tx := flow.Tx{Point: flow.Point{Chain: storyChain, Height: 1}}
 	for i, part := range strings.Split(text, ";") {
 		f := strings.Fields(part)
+		if pool, ok := strings.CutSuffix(f[0], "!"); ok {
+			tx.Logs = append(tx.Logs, event(who(pool), Rule(f[1]), uint32(i), must(flow.ParseAmount(f[2])), must(flow.ParseAmount(f[3]))))
+			continue
+		}
 		from, to, _ := strings.Cut(f[0], ">")
 		kind := flow.TokenMove
 		if len(f) > 3 {
@@ -44,6 +49,43 @@ func story(text string) flow.Tx {
 		tx.Movements = append(tx.Movements, flow.In1Out1(kind, must(flow.NamedAsset(storyChain, f[2])), uint32(i), who(from), who(to), must(flow.ParseAmount(f[1]))))
 	}
 	return tx
+}
+
+// event is the log of an exchange that names no assets.
+func event(pool flow.Account, rule Rule, index uint32, in, out flow.Amount) flow.Log {
+	l := flow.Log{Index: index, Contract: pool, Topics: make([]flow.Hash, 3)}
+	zero := flow.Amount{}
+	var words []flow.Amount
+	signature := ""
+	switch rule {
+	case UniswapV2:
+		signature, words = "Swap(address,uint256,uint256,uint256,uint256,address)", []flow.Amount{zero, in, out, zero}
+	case UniswapV3:
+		signature, words = "Swap(address,address,int256,int256,uint160,uint128,int24)", []flow.Amount{minus(out), in, zero, zero, zero}
+	case UniswapV4:
+		signature, words = "Swap(bytes32,address,int128,int128,uint160,uint128,int24,uint24)", []flow.Amount{minus(in), out, zero, zero, zero, zero}
+	case Curve:
+		signature, words = "TokenExchange(address,int128,uint256,int128,uint256)", []flow.Amount{zero, in, flow.NewAmount(1), out}
+		l.Topics = l.Topics[:2]
+	}
+	for _, e := range flow.KnownEvents() {
+		if e.Signature == signature {
+			l.Topics[0] = e.Topic
+		}
+	}
+	for _, w := range words {
+		b := w.Bytes()
+		l.Data = append(l.Data, b[:]...)
+	}
+	return l
+}
+
+// minus is -v in two's complement.
+func minus(v flow.Amount) flow.Amount {
+	top := flow.AmountFromWords([4]uint64{math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64})
+	rest, _ := top.Sub(v)
+	sum, _ := rest.Add(flow.NewAmount(1))
+	return sum
 }
 
 func (p Part) String() string {

@@ -35,7 +35,7 @@ func (b *book) add(all []Conversion, n int, rule Rule, takes []Part) []Conversio
 	if len(takes) == 0 {
 		return all
 	}
-	c := Conversion{Account: b.parties[n].account, Takes: takes, Rest: []Part{}, Rule: rule, Version: Version}
+	c := Conversion{Account: b.parties[n].account, Takes: takes, Rest: []Part{}, Rule: rule, Version: Version, Confidence: ByNet}
 	for _, i := range b.dealings[n] {
 		if h := &b.holdings[i]; h.sign < 0 && !h.own {
 			b.give(&c, n, h)

@@ -1,0 +1,292 @@
+package link
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spoor-dev/spoor/flow"
+	"pgregory.net/rapid"
+)
+
+// tellStrands writes what events tell: who gave what, and whose it became.
+func tellStrands(all []Conversion) string {
+	var lines []string
+	for _, c := range all {
+		s := c.String()
+		if len(c.Strands) > 0 {
+			s = string(c.Rule)
+			for _, p := range c.Strands {
+				s += fmt.Sprintf(" %s:%s%s>%s:%s%s", p.From.Address(), p.FromAmount, p.FromAsset.Name()[6:], p.To.Address(), p.ToAmount, p.ToAsset.Name()[6:])
+			}
+		}
+		if c.Doubt != "" {
+			s += " (?)"
+		}
+		lines = append(lines, s)
+	}
+	return strings.Join(lines, "|")
+}
+
+func TestEvents(t *testing.T) {
+	for _, c := range []struct{ name, tx, want string }{
+		{"swap", "a>p 5 X; p>a 2 Y; p! uniswap-v2 5 2", "uniswap-v2 a:5X>a:2Y|uniswap-v2 p:2Y>p:5X"},
+		{"pays-last", "p>a 2 Y; a>p 5 X; p! uniswap-v3 5 2", "uniswap-v3 p:2Y>p:5X|uniswap-v3 a:5X>a:2Y"},
+		{"curve", "a>p 5 X; p>a 2 Y; p! curve 5 2", "curve a:5X>a:2Y|curve p:2Y>p:5X"},
+		{"routed", "a>r 5 X; r>p 5 X; p>r 3 M; p! uniswap-v2 5 3; r>q 3 M; q>r 2 Y; q! curve 3 2; r>a 2 Y",
+			"uniswap-v2+curve a:5X>a:2Y|uniswap-v2 p:3M>p:5X|curve q:2Y>q:3M"},
+		{"pool-to-pool", "a>p 5 X; p>q 3 M; p! uniswap-v2 5 3; q>b 2 Y; q! uniswap-v2 3 2", "uniswap-v2 a:5X>b:2Y|uniswap-v2 p:3M>p:5X|uniswap-v2 q:2Y>q:3M"},
+		{"nested-backward", "q>a 2 Y; p>q 3 M; a>p 5 X; p! uniswap-v3 5 3; q! uniswap-v3 3 2", "uniswap-v3 q:2Y>q:3M|uniswap-v3 a:5X>a:2Y|uniswap-v3 p:3M>p:5X"},
+		{"inside-one-contract", "a>m 5 X; m>a 2 Y; m! uniswap-v4 5 3; m! uniswap-v4 3 2", "uniswap-v4 a:5X>a:2Y|uniswap-v4 m:2Y>m:5X"},
+		{"two-payers-two-takers", "a>p 5 X; p>c 2 Y; p! uniswap-v2 5 2; b>p 6 X; p>d 1 Y; p! uniswap-v2 6 1",
+			"uniswap-v2 a:5X>c:2Y|uniswap-v2 p:3Y>p:11X|uniswap-v2 b:6X>d:1Y"},
+		{"same-amounts-in-order", "a>p 5 X; p>c 2 Y; p! uniswap-v2 5 2; b>p 5 X; p>d 2 Y; p! uniswap-v2 5 2",
+			"uniswap-v2 a:5X>c:2Y|uniswap-v2 p:4Y>p:10X|uniswap-v2 b:5X>d:2Y"},
+		{"two-swaps-of-one", "a>p 5 X; p>a 2 Y; p! uniswap-v2 5 2; a>q 3 X; q>a 7 Z; q! uniswap-v3 3 7", "uniswap-v2+uniswap-v3 a:5X>a:2Y a:3X>a:7Z|uniswap-v2 p:2Y>p:5X|uniswap-v3 q:7Z>q:3X"},
+		{"circle", "a>p 5 X; p>a 2 Y; p! uniswap-v2 5 2; a>q 2 Y; q>a 6 X; q! uniswap-v2 2 6", "uniswap-v2 a:5X>a:6X|uniswap-v2 p:2Y>p:5X|uniswap-v2 q:6X>q:2Y"},
+		{"refund", "a>r 5 X; r>p 4 X; p>a 2 Y; p! uniswap-v2 4 2; r>a 1 X", "uniswap-v2 a:1X>a:1X a:4X>a:2Y|uniswap-v2 p:2Y>p:4X"},
+		{"fee-of-router", "a>r 5 X; r>f 1 X; r>p 4 X; p>a 2 Y; p! uniswap-v2 4 2", "uniswap-v2 a:1X>f:1X a:4X>a:2Y|uniswap-v2 p:2Y>p:4X"},
+		{"lends-first", "r>p 4 X; p>a 2 Y; p! uniswap-v2 4 2; a>r 4 X", "uniswap-v2 p:2Y>p:4X|uniswap-v2 a:4X>a:2Y"},
+		{"feigned-and-handed-on", "a>fake 100 X; fake>p 100 X; p>fake 50 Y; p! uniswap-v2 100 50; fake>b 50 Y; fake>a 1 W; fake! uniswap-v2 100 1",
+			"uniswap-v2 a:100X>b:50Y (?)|uniswap-v2 p:50Y>p:100X (?)"},
+		{"unknown-exchanger-behind", "a>p 5 X; p>r 2 Y; p! uniswap-v2 5 2; r>q 2 Y; q>a 7 Z",
+			"own-gain [a:5X] -> [a:7Z]|uniswap-v2 p:2Y>p:5X|own-gain [q:7Z] -> [q:2Y]"},
+		{"unborne-amount", "a>p 5 X; p>a 2 Y; p! uniswap-v2 500 2", "own-gain [a:5X] -> [a:2Y] (?)|own-gain [p:2Y] -> [p:5X] (?)"},
+		{"unrelated-contract", "a>p 5 X; p>a 2 Y; z! uniswap-v2 5 2", "own-gain [a:5X] -> [a:2Y]|own-gain [p:2Y] -> [p:5X]"},
+		{"no-exchange", "a>b 5 X; b! uniswap-v2 5 2", ""},
+		{"sender-of-many", "a>m 1 G fee; a>p 5 X; b>p 5 X; p>c 2 Y; p>d 2 Y", "max-flow [a:5X] -> [c:1Y d:1Y] (?)"},
+		{"sender-who-bought-nothing", "a>m 1 G fee; a>z 5 Z; b>p 5 X; c>p 4 X; p>d 2 Y", "own-gain [p:2Y] -> [p:9X]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := tellStrands(Conversions(story(c.tx))); got != c.want {
+				t.Errorf("%s\n got %s\nwant %s", c.tx, got, c.want)
+			}
+		})
+	}
+}
+
+// What an event says is sure, and what it is called.
+func TestConfidence(t *testing.T) {
+	for _, c := range []struct {
+		tx   string
+		want Confidence
+	}{
+		{"a>p 5 X; p>a 2 Y", ByNet}, {"a>p 5 X; p>a 2 Y; p! uniswap-v2 5 2", ByLogs},
+		{"a>p 5 X; p>a 2 Y; p! uniswap-v2 5 3", ByNet},
+		{"a>m 1 G fee; a>p 5 X; b>p 5 X; p>c 2 Y; p>d 2 Y", ByFlow},
+	} {
+		all := Conversions(story(c.tx))
+		found := false
+		for _, v := range all {
+			if v.Account == who("a") {
+				found = found || v.Confidence == c.want
+			}
+		}
+		if !found {
+			t.Errorf("%s: %v; want confidence %v", c.tx, all, c.want)
+		}
+	}
+}
+
+// drawMarket is a transaction with swaps that pools tell of, over routers or not, among other movements.
+func drawMarket(t *rapid.T) flow.Tx {
+	var parts []string
+	for range rapid.IntRange(1, 3).Draw(t, "swaps") {
+		payer := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "payer")
+		taker := rapid.SampledFrom([]string{"a", "b", "d"}).Draw(t, "taker")
+		at, asset, v := payer, "X", rapid.IntRange(1, 90).Draw(t, "paid")
+		if rapid.Bool().Draw(t, "routed") {
+			parts = append(parts, fmt.Sprintf("%s>r %d X", payer, v))
+			at = "r"
+		}
+		hops := rapid.IntRange(1, 3).Draw(t, "hops")
+		for hop := range hops {
+			pool, got, w := []string{"p", "q", "s"}[hop], []string{"Y", "Z", "X"}[hop], rapid.IntRange(1, 90).Draw(t, "got")
+			to := "r"
+			if hop == hops-1 {
+				to = taker
+			}
+			in, out := fmt.Sprintf("%s>%s %d %s", at, pool, v, asset), fmt.Sprintf("%s>%s %d %s", pool, to, w, got)
+			if rapid.Bool().Draw(t, "pays last") {
+				in, out = out, in
+			}
+			rule := rapid.SampledFrom([]Rule{UniswapV2, UniswapV3, Curve}).Draw(t, "rule")
+			parts = append(parts, in, out, fmt.Sprintf("%s! %s %d %d", pool, rule, v, w))
+			at, asset, v = "r", got, w
+		}
+	}
+	return story(strings.Join(parts, ";"))
+}
+
+// drawAny is a market, or anything, or both in one.
+func drawAny(t *rapid.T) flow.Tx {
+	tx := drawTx(t)
+	if kind := rapid.IntRange(0, 3).Draw(t, "market"); kind > 0 {
+		market := drawMarket(t)
+		if kind > 1 {
+			tx.Movements = nil
+		}
+		market.Movements = append(market.Movements, tx.Movements...)
+		tx = market
+	}
+	drawEvents(t, &tx)
+	return tx
+}
+
+// drawEvents adds events to a transaction: true ones, of movements that are there, and lies.
+func drawEvents(t *rapid.T, tx *flow.Tx) {
+	rules := []Rule{UniswapV2, UniswapV3, UniswapV4, Curve}
+	most := flow.AmountFromWords([4]uint64{math.MaxUint64, math.MaxUint64, math.MaxUint64, math.MaxUint64})
+	for range rapid.IntRange(0, 6).Draw(t, "events") {
+		pool := who(rapid.SampledFrom([]string{"a", "b", "p", "q", "z"}).Draw(t, "pool"))
+		in, out := flow.NewAmount(uint64(rapid.IntRange(0, 20).Draw(t, "in"))), flow.NewAmount(uint64(rapid.IntRange(0, 20).Draw(t, "out")))
+		for _, m := range tx.Movements {
+			if rapid.Bool().Draw(t, "true") {
+				if len(m.Out) == 1 && m.Out[0].Account == pool {
+					in = m.Out[0].Amount
+				}
+				if len(m.In) == 1 && m.In[0].Account == pool {
+					out = m.In[0].Amount
+				}
+			}
+		}
+		switch rapid.IntRange(0, 12).Draw(t, "lie") {
+		case 0:
+			in = most
+		case 1:
+			out = minus(out)
+		}
+		l := event(pool, rapid.SampledFrom(rules).Draw(t, "rule"), uint32(rapid.IntRange(0, 20).Draw(t, "index")), in, out)
+		if rapid.IntRange(0, 12).Draw(t, "short") == 0 {
+			l.Data = l.Data[:len(l.Data)-1]
+		}
+		tx.Logs = append(tx.Logs, l)
+	}
+}
+
+// Whatever events say: what strands bring was taken, what they take was given, and nobody is said to have gained what he did not.
+func TestEventsMakeNothing(t *testing.T) {
+	events := 0
+	rapid.Check(t, func(t *rapid.T) {
+		tx := drawAny(t)
+		gave, took := map[spot]flow.Sum{}, map[spot]flow.Sum{}
+		for i := range tx.Movements {
+			m := &tx.Movements[i]
+			if !counts(m) {
+				continue
+			}
+			for _, l := range m.In {
+				gave[spot{l.Account, m.Asset}] = gave[spot{l.Account, m.Asset}].Plus(l.Amount)
+			}
+			for _, l := range m.Out {
+				took[spot{l.Account, m.Asset}] = took[spot{l.Account, m.Asset}].Plus(l.Amount)
+			}
+		}
+		all := Conversions(tx)
+		if !reflect.DeepEqual(all, Conversions(tx)) {
+			t.Fatal("the same transaction, another answer")
+		}
+		seen := map[flow.Account]bool{}
+		brought := map[spot]flow.Sum{}
+		for _, c := range all {
+			if seen[c.Account] || c.Account.IsZero() || c.Version != Version || c.Confidence == 0 {
+				t.Fatalf("%v: an account converts once", c)
+			}
+			seen[c.Account] = true
+			given := map[spot]flow.Sum{}
+			for _, p := range c.Passes() {
+				if p.From != c.Account || p.To.IsZero() || p.FromAmount.IsZero() || p.ToAmount.IsZero() {
+					t.Errorf("%v: strand %v", c, p)
+				}
+				given[spot{p.From, p.FromAsset}] = given[spot{p.From, p.FromAsset}].Plus(p.FromAmount)
+				if c.Confidence == ByLogs {
+					events++
+					brought[spot{p.To, p.ToAsset}] = brought[spot{p.To, p.ToAsset}].Plus(p.ToAmount)
+				}
+			}
+			for k, v := range given {
+				if v.Compare(gave[k]) > 0 {
+					t.Errorf("%v: strands take %s of %s, gave %s", c, v, k.asset.Name(), gave[k])
+				}
+			}
+		}
+		for k, v := range brought {
+			if v.Compare(took[k]) > 0 {
+				t.Errorf("%v: strands bring %s of %s to %s, who took %s", all, v, k.asset.Name(), k.account, took[k])
+			}
+		}
+	})
+	if events < 50 {
+		t.Errorf("events told only %d strands", events)
+	}
+}
+
+// Events of contracts that moved nothing, and movements of others, change nothing.
+func TestUnrelatedThingsChangeNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tx := drawAny(t)
+		want := fmt.Sprint(Conversions(tx))
+		more := tx
+		more.Logs = append([]flow.Log{event(who("stranger"), UniswapV2, 3, flow.NewAmount(5), flow.NewAmount(7))}, tx.Logs...)
+		for _, e := range flow.KnownEvents()[30:] {
+			more.Logs = append(more.Logs, flow.Log{Index: 99, Contract: who("p"), Topics: []flow.Hash{e.Topic}})
+		}
+		if got := fmt.Sprint(Conversions(more)); got != want {
+			t.Errorf("with unrelated events\n got %s\nwant %s", got, want)
+		}
+		first := story("u>v 3 J; w>u 4 K; v>w 1 J")
+		rand.New(rand.NewPCG(uint64(len(tx.Movements)), 1)).Shuffle(len(first.Movements), func(i, k int) {
+			first.Movements[i], first.Movements[k] = first.Movements[k], first.Movements[i]
+		})
+		mine := func(movements []flow.Movement) string {
+			x := tx
+			x.Movements = movements
+			var s []string
+			for _, c := range Conversions(x) {
+				if c.Confidence == ByLogs {
+					c.Doubt = "" // the net, which it is compared with, counts payers over the whole transaction
+					s = append(s, tellStrands([]Conversion{c}))
+				}
+			}
+			slices.Sort(s)
+			return strings.Join(s, "\n")
+		}
+		alone := mine(tx.Movements)
+		half := len(tx.Movements) / 2
+		for name, movements := range map[string][]flow.Movement{
+			"before": slices.Concat(first.Movements, tx.Movements), "behind": slices.Concat(tx.Movements, first.Movements),
+			"among": slices.Concat(tx.Movements[:half], first.Movements, tx.Movements[half:]),
+		} {
+			if got := mine(movements); got != alone {
+				t.Errorf("with unrelated movements %s\n%s\nalone\n%s", name, got, alone)
+			}
+		}
+	})
+}
+
+// FuzzEvent reads logs as they may come.
+func FuzzEvent(f *testing.F) {
+	for i, r := range []Rule{UniswapV2, UniswapV3, UniswapV4, Curve} {
+		l := event(who("p"), r, 0, flow.NewAmount(5), flow.NewAmount(uint64(i)+2))
+		f.Add(l.Topics[0][:], byte(len(l.Topics)), l.Data)
+	}
+	for _, e := range flow.KnownEvents() {
+		f.Add(e.Topic[:], byte(4), make([]byte, 64))
+	}
+	pool := flow.EVMAccount(flow.Ethereum, [20]byte{7})
+	f.Fuzz(func(t *testing.T, topic []byte, topics byte, data []byte) {
+		l := flow.Log{Contract: pool, Topics: make([]flow.Hash, topics%6), Data: data}
+		for i := range l.Topics {
+			copy(l.Topics[i][:], topic)
+			l.Topics[i][31] += byte(i)
+		}
+		s, ok := readEvent(l)
+		if ok && (s.rule == "" || s.contract != pool || s.in.IsZero() || s.out.IsZero() || !s.inAsset.IsZero() && s.inAsset == s.outAsset) {
+			t.Fatalf("%v reads as %+v", l, s)
+		}
+	})
+}
