@@ -18,6 +18,7 @@ import (
 	"github.com/spoor-dev/spoor/source/text"
 	"github.com/spoor-dev/spoor/store"
 	"github.com/spoor-dev/spoor/trace"
+	"github.com/spoor-dev/spoor/trace/route"
 )
 
 // damaged is what to do about a block that contradicts itself.
@@ -32,6 +33,8 @@ var hints = []struct {
 	{engine.ErrAbsent, "check --store, --chain and the time; \"spoor ingest --help\" shows how to read the blocks that hold it"},
 	{engine.ErrNoGain, "name the account that the money left with --from, or another transaction"},
 	{engine.ErrCoins, "name outputs with --tx HASH:INDEX, or all that leaves the account with --from ACCOUNT"},
+	{engine.ErrAsset, "name it once: --asset takes a CAIP-19 identifier, a token contract, or the ticker of the chain's coin"},
+	{route.ErrSize, "leave out --max-flow, or bound the question: --from \"ACCOUNT=AMOUNT ASSET@TIME\" and --until TIME"},
 	{flow.ErrChecksum, "the address has a typing error: copy it again; a checksum is never ignored"},
 	{flow.ErrAddress, "accepted are CAIP-10 (eip155:1:0x…), bare (0x…, bc1…, 1…, 3…, T…) and with a ticker (XBT:1…)"},
 	{flow.ErrAmount, "amounts are whole numbers of the smallest unit: wei, satoshi, token base units"},

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spoor-dev/spoor/engine"
-	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store/pebblestore"
 	"github.com/spoor-dev/spoor/trace"
 )
@@ -26,6 +25,7 @@ type traceFlags struct {
 	dustShare                                 int64
 	budget                                    trace.Budget
 	noSwaps                                   bool
+	route                                     routeFlags
 }
 
 func (p *program) trace() *cobra.Command {
@@ -47,9 +47,15 @@ service is the freeze list. Without labels a trace goes on through services as i
 		Example: `  spoor trace --tx 0x35f8d2f572fceaac9288e5d462117850ef2694786992a8c3f6d02612277b0877 --labels services.csv
   spoor trace --from 'bc1q…@2024-05-01' --out case42/
   spoor trace --theft theft.json --policy all --json
-  spoor trace --back --from '0xabc…=1000000 0xdAC1…1ec7'     # where did these units come from?`,
+  spoor trace --back --from '0xabc…=1000000 0xdAC1…1ec7'     # where did these units come from?
+  spoor trace --from 0xabc… --to 0xdef… --asset 0xdAC1…1ec7  # how much can have gone there, and which ways?`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return p.runTrace(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.route.isAsked() {
+				return p.runRoute(cmd, f)
+			}
+			return p.runTrace(cmd.Context(), f)
+		},
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.store, "store", defaultStore(), "folder of the store")
@@ -72,6 +78,7 @@ service is the freeze list. Without labels a trace goes on through services as i
 	fl.BoolVar(&f.csv, "csv", false, "print the transfers that carried claim as CSV")
 	fl.BoolVar(&f.graphml, "graphml", false, "print the graph as GraphML")
 	fl.IntVar(&f.rows, "rows", 20, "rows of the table for each stolen asset; 0 for all")
+	f.route.add(c)
 	c.MarkFlagsMutuallyExclusive("csv", "graphml")
 	return c
 }
@@ -95,11 +102,9 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	var chain flow.Chain
-	if f.chain != "" {
-		if chain, err = flow.ParseChain(f.chain); err != nil {
-			return misuse(err, "write a CAIP-2 identifier such as eip155:1, or a name such as ethereum")
-		}
+	chain, err := readChain(f.chain)
+	if err != nil {
+		return err
 	}
 	if f.out != "" {
 		if err := checkFolder(f.out); err != nil {
@@ -181,6 +186,9 @@ func (p *program) sayGainers(gainers []trace.Holding) {
 	}
 }
 
+// fromForms is the hint for a --from that cannot be read.
+const fromForms = "write ACCOUNT, ACCOUNT@TIME or \"ACCOUNT=AMOUNT ASSET@TIME\"; TIME is a day, RFC 3339 or block:HEIGHT"
+
 func readTheft(f traceFlags) (engine.TheftFile, error) {
 	const forms = "see \"A theft file\" in docs/formats/theft.md for the three forms"
 	var t engine.TheftFile
@@ -201,7 +209,7 @@ func readTheft(f traceFlags) (engine.TheftFile, error) {
 	for _, text := range f.from {
 		s, err := engine.ParseFrom(text)
 		if err != nil {
-			return t, misuse(err, hintOr(err, "write ACCOUNT, ACCOUNT@TIME or \"ACCOUNT=AMOUNT ASSET@TIME\"; TIME is a day, RFC 3339 or block:HEIGHT"))
+			return t, misuse(err, hintOr(err, fromForms))
 		}
 		t.Sources = append(t.Sources, s)
 	}

@@ -69,7 +69,7 @@ type Result struct {
 	Greedy flow.Amount `json:"greedy"`
 	// Max is the most that can arrive at all; absent unless asked for.
 	Max *flow.Amount `json:"max,omitempty"`
-	// AtLeast and AtMost are the proved bounds. They meet in a complete exact answer.
+	// AtLeast and AtMost are the proved bounds. They meet in an exact answer that is complete.
 	AtLeast flow.Amount `json:"at_least"`
 	AtMost  Total       `json:"at_most"`
 	// Out is what From paid that can lead to To, In what To received that can come from From.
@@ -189,8 +189,11 @@ func Find(ctx context.Context, g trace.Graph, q Question, o Options) (*Result, e
 		}
 		r.Max, r.AtLeast, r.Cut = &v, v, n.cut()
 	}
-	r.AtMost = r.Sent.atMost(r.Received.Sum)
-	if !r.Partial {
+	r.AtMost = r.Received
+	if r.Unknown == 0 { // inputs of unknown origin may be of From
+		r.AtMost = r.AtMost.atMost(r.Sent.Sum)
+	}
+	if !r.Partial && r.Unknown == 0 {
 		r.AtMost = r.AtMost.atMost(n.out).atMost(n.in)
 		if r.Max != nil {
 			r.AtMost = r.AtMost.atMost(flow.Sum{}.Plus(*r.Max))
