@@ -69,7 +69,7 @@ type Result struct {
 	Greedy flow.Amount `json:"greedy"`
 	// Max is the most that can arrive at all; absent unless asked for.
 	Max *flow.Amount `json:"max,omitempty"`
-	// AtLeast and AtMost are the proved bounds. They meet in an exact answer that is complete.
+	// AtLeast and AtMost are the bounds that the facts prove. They meet in an exact answer that is not partial.
 	AtLeast flow.Amount `json:"at_least"`
 	AtMost  Total       `json:"at_most"`
 	// Out is what From paid that can lead to To, In what To received that can come from From.
@@ -89,7 +89,7 @@ type Result struct {
 	Transfers    int       `json:"transfers"`    // movements on these ways, one for each leg where there are several
 	Holders      int       `json:"holders"`      // accounts and coins that were followed, from both ends
 	Transactions int       `json:"transactions"` // that were read
-	Unknown      int       `json:"unknown"`      // inputs that lead to To and whose origin the facts do not show
+	Unknown      int       `json:"unknown"`      // inputs that were met, lead to To, and are of an origin that the facts do not show
 	Stops        []Stopped `json:"stops"`        // services, mixers and bridges that were met; no way leads through them
 
 	Partial  bool      `json:"partial"`          // the budget ended the search: AtLeast is of what was read
@@ -189,11 +189,8 @@ func Find(ctx context.Context, g trace.Graph, q Question, o Options) (*Result, e
 		}
 		r.Max, r.AtLeast, r.Cut = &v, v, n.cut()
 	}
-	r.AtMost = r.Received
-	if r.Unknown == 0 { // inputs of unknown origin may be of From
-		r.AtMost = r.AtMost.atMost(r.Sent.Sum)
-	}
-	if !r.Partial && r.Unknown == 0 {
+	r.AtMost = r.Sent.atMost(r.Received.Sum)
+	if !r.Partial {
 		r.AtMost = r.AtMost.atMost(n.out).atMost(n.in)
 		if r.Max != nil {
 			r.AtMost = r.AtMost.atMost(flow.Sum{}.Plus(*r.Max))
