@@ -142,6 +142,9 @@ func (b *builder) take(words []string) error {
 	if b.lost {
 		return errors.New("its transaction was refused")
 	}
+	if isEvent(words) {
+		return b.event(words[1:])
+	}
 	if !b.group {
 		return b.alone(fmt.Sprintf("%s/%d", b.name, b.next), words)
 	}
