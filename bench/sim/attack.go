@@ -99,14 +99,16 @@ func (a *attack) steal(s Step, c plan) {
 	w.give(holding{th.source, th.asset}, th.amount, []lot{{len(w.truth.thefts), th.amount, th.amount}})
 	th.row = w.write(w.tx(0), th.victim, th.source, th.asset, th.amount, "theft")
 	w.truth.steal(th)
-	a.dust(th)
-	a.run(parcel{th.source, th.asset, th.amount}, c)
+	a.run(parcel{th.source, th.asset, minus(th.amount, a.dust(th))}, c)
 }
 
 // arrive lets a parcel that has come to an account go on; some accounts have money of their own.
 func (a *attack) arrive(p parcel, c plan) {
 	if a.rng.IntN(100) < a.w.cfg.Commingled && a.w.cfg.Commingle > 0 {
 		a.commingle(p, c, a.w.cfg.Commingle)
+	}
+	if a.rng.IntN(100) < a.w.cfg.Ordinary {
+		a.ordinary(p)
 	}
 	a.run(p, c)
 }

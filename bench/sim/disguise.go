@@ -35,12 +35,16 @@ func (a *attack) likeness(as asset, v flow.Amount, wait float64) {
 	})
 }
 
-// dust sends a ten-millionth of the loot to each of some users who have nothing to do with it.
-func (a *attack) dust(th theft) {
+// dust sends a ten-millionth of the loot to each of some users who have nothing to do with it, and returns the sum.
+func (a *attack) dust(th theft) (sum flow.Amount) {
 	w := a.w
 	v := times(th.amount, 1, 10_000_000)
 	for range w.cfg.Dust {
-		to := account(1 + a.rng.IntN(w.cfg.Accounts))
+		if th.amount.Less(plus(sum, v)) {
+			break
+		}
+		sum = plus(sum, v)
+		to := a.user()
 		w.after(a.rng.Float64()*6*3600, func() {
 			v := v.Min(w.balance[holding{th.source, th.asset}])
 			if v.IsZero() {
@@ -52,7 +56,31 @@ func (a *attack) dust(th theft) {
 			}
 		})
 	}
+	return sum
 }
+
+// ordinary lets one to three users pay the account of a parcel up to a twentieth of it, around the time when it is there,
+// and the account pay as much to others out of its own money.
+func (a *attack) ordinary(p parcel) {
+	w := a.w
+	for range 1 + a.rng.IntN(3) {
+		v := times(p.units, 1+a.rng.Uint64N(1000), 20_000)
+		from, to := a.user(), a.user()
+		w.after(lognormal(a.rng, 1800, tempoSigma), func() {
+			w.whenFunded(holding{from, p.asset}, v, func() {
+				w.move(w.tx(p.asset.chain()), from, p.at, p.asset, v, OwnFirst, "ordinary")
+			})
+		})
+		w.after(lognormal(a.rng, 3600, tempoSigma), func() {
+			if h := (holding{p.at, p.asset}); !v.IsZero() && !w.own(h).Less(v) {
+				w.move(w.tx(p.asset.chain()), p.at, to, p.asset, v, OwnFirst, "ordinary")
+			}
+		})
+	}
+}
+
+// user draws a user.
+func (a *attack) user() account { return account(1 + a.rng.IntN(a.w.cfg.Accounts)) }
 
 // puppets make the mule look like a service before the theft: many accounts pay it next to nothing, in ether or in a
 // token that is worth nothing.

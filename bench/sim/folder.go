@@ -53,6 +53,7 @@ type Parameters struct {
 	Slow          int      `json:"slow"`
 	Commingle     int      `json:"commingle_percent"`
 	Commingled    int      `json:"commingled_accounts_percent"`
+	Ordinary      int      `json:"ordinary_accounts_percent"`
 	Pays          Rule     `json:"pays"`
 	Dust          int      `json:"dusted_innocents"`
 	Decoys        int      `json:"decoys_per_deposit"`
@@ -347,7 +348,7 @@ func (f *folder) summary() Summary {
 	s := Summary{
 		Generator: generator, Kinds: f.w.kinds, Truth: len(f.w.truth.rows), Hash: hexSum(f.tables[0].sum),
 		Parameters: Parameters{c.Name, c.Seed, strings.Split(strings.TrimSpace(c.Program.String()), "\n"), c.Accounts, c.Transfers, c.Days, c.Slow,
-			c.Commingle, c.Commingled, c.Pays, c.Dust, c.Decoys, c.Duplicates, c.Mule, c.Unlabelled, c.SmallHubs, c.FreshExchange, c.Poison},
+			c.Commingle, c.Commingled, c.Ordinary, c.Pays, c.Dust, c.Decoys, c.Duplicates, c.Mule, c.Unlabelled, c.SmallHubs, c.FreshExchange, c.Poison},
 	}
 	for i, t := range f.w.truth.thefts {
 		s.Thefts = append(s.Thefts, TheftRow{i, f.addr(t.source), f.text(t.asset), t.amount.String(), t.asset.cents(t.amount).String(),

@@ -13,6 +13,9 @@ type Scenario struct {
 	program     string
 }
 
+// ordinaryShare is the share of the thief's accounts with ordinary traffic, as in the planted cases.
+const ordinaryShare = 40
+
 // ErrScenario is returned for a name that no built-in scenario has.
 var ErrScenario = errors.New("no such scenario")
 
@@ -51,15 +54,15 @@ deposit
 steal 1500 ETH
 steal 1200000 USDT
 pays random
+hop 1
+split 8
+commingle 30
 hop 2
-split 6
-commingle 50
-hop 2
-split 2
+split 3
 hop 2
 peel 3 10..30 broker
 deposit
-`, Config: Config{Commingle: 60, Commingled: 40, Duplicates: 20}},
+`, Config: Config{Commingle: 40, Commingled: 30, Duplicates: 20}},
 		{Name: "slow", About: "days between the hops, through money that others use, and ends at rest", program: `
 steal 2000 ETH
 dwell 60h 1.2
@@ -106,7 +109,7 @@ deposit
 		if err != nil {
 			panic(fmt.Sprintf("sim: scenario %s: %v", all[i].Name, err))
 		}
-		all[i].Config.Program, all[i].Config.Name = p, all[i].Name
+		all[i].Config.Program, all[i].Config.Name, all[i].Config.Ordinary = p, all[i].Name, ordinaryShare
 	}
 	return all
 }

@@ -60,30 +60,32 @@ func (w *world) addServices() {
 	add("exchange", exchanges, known(exchanges))
 	add("bridge", 2, all)
 	add("mixer", 2, all)
-	add("router", 3, all)
+	add("router", routers, all)
 	add("broker", 5, none)
 	if w.cfg.FreshExchange {
 		add("exchange", 1, none)
 		w.services[len(w.services)-1].from = w.start()
 	}
 	for c := range w.chains {
-		w.pools[c] = map[[2]asset]*service{}
-		for i, pair := range [...][2]asset{{ether, usdt}, {ether, usdc}, {usdt, usdc}} {
-			add("swap", 1, known(1))
-			s := w.services[len(w.services)-1]
-			s.labelled = i > 0 || w.cfg.Unlabelled == 0
-			for k, a := range pair {
-				s.pair[k] = a.on(c)
-				w.open(holding{s.hot, s.pair[k]}, s.pair[k].ofCents(flow.NewAmount(poolCents)))
+		w.pools[c] = map[[2]asset][]*service{}
+		for _, pair := range [...][2]asset{{ether, usdt}, {ether, usdc}, {usdt, usdc}} {
+			add("swap", poolsOfPair, known(poolsOfPair))
+			for _, s := range w.services[len(w.services)-poolsOfPair:] {
+				for k, a := range pair {
+					s.pair[k] = a.on(c)
+					w.open(holding{s.hot, s.pair[k]}, s.pair[k].ofCents(flow.NewAmount(poolCents)))
+				}
+				w.pools[c][s.pair] = append(w.pools[c][s.pair], s)
 			}
-			w.pools[c][s.pair] = s
 		}
 	}
 }
 
 const (
-	exchanges = 10
-	poolCents = 20_000_000_000 // 200 M dollars on each side
+	exchanges   = 10
+	routers     = 6
+	poolsOfPair = 6
+	poolCents   = 6_000_000_000 // 60 M dollars on each side
 )
 
 // of lists the services of a kind that have customers now.
@@ -167,9 +169,13 @@ func (w *world) quote(s *service, give, get asset, v flow.Amount) flow.Amount {
 	return y.Share(after, plus(x, after))
 }
 
-// poolOf is the pool of two assets; nil if they are the same.
+// poolOf draws a pool of two assets; nil if they are the same.
 func (w *world) poolOf(a, b asset) *service {
-	return w.pools[a.chain()][[2]asset{min(a, b), max(a, b)}]
+	some := w.pools[a.chain()][[2]asset{min(a, b), max(a, b)}]
+	if len(some) == 0 {
+		return nil
+	}
+	return some[w.rng.IntN(len(some))]
 }
 
 // swap changes v of one asset into another at a pool, in one transaction of two transfers, or of four through a router.

@@ -24,12 +24,13 @@ type Config struct {
 
 	Commingle     int  // share of own money at accounts of the thief's that have some, in per cent, 0 to 90
 	Commingled    int  // share of the thief's accounts that have, in per cent; 30 where Commingle is not 0
+	Ordinary      int  // share of the thief's accounts that ordinary people pay and that pay them, out of their own money, in per cent
 	Pays          Rule // which coins they pay; stolen-first. Steps of the program go before it
 	Dust          int  // innocents who get dust of the loot
 	Decoys        int  // strangers for every deposit of the thief's who deposit as much elsewhere around that time
 	Duplicates    int  // share of the thief's payments whose amount strangers pay within the hour, in per cent
 	Mule          int  // worthless payments to an account that all of the loot passes through, so that it looks like a service
-	Unlabelled    int  // share of the exchanges, and of the first pool, that no label names, in per cent
+	Unlabelled    int  // share of the exchanges, and of the pools, that no label names, in per cent
 	SmallHubs     bool // exchanges without a label have a dozen customers
 	FreshExchange bool // an exchange without a label opens with the theft, and the thief uses it
 	Poison        int  // transfers of address poisoning, which come on top and change no other row
@@ -85,7 +86,7 @@ func (c Config) check() error {
 	return errors.Join(
 		within("accounts", c.Accounts, 100, maxAccounts), within("transfers", c.Transfers, 1, maxTransfers),
 		within("days", c.Days, 1, maxDays), within("slow", c.Slow, 1, 1000),
-		within("commingle", c.Commingle, 0, maxOwn), within("commingled", c.Commingled, 0, 100),
+		within("commingle", c.Commingle, 0, maxOwn), within("commingled", c.Commingled, 0, 100), within("ordinary", c.Ordinary, 0, 100),
 		within("dust", c.Dust, 0, maxExtra), within("decoys", c.Decoys, 0, 1000), within("duplicates", c.Duplicates, 0, 100),
 		within("mule", c.Mule, 0, maxExtra), within("unlabelled", c.Unlabelled, 0, 100), within("poison", c.Poison, 0, maxTransfers),
 	)

@@ -117,7 +117,7 @@ type world struct {
 	opened   func(holding, flow.Amount)
 	crossed  func(crossing)
 	services []*service
-	pools    [maxChains]map[[2]asset]*service
+	pools    [maxChains]map[[2]asset][]*service
 	sweeping map[holding]bool
 	keepers  map[account]*service // of the deposit addresses that the thief used
 	sinks    map[sink]lot
