@@ -25,14 +25,14 @@ type Ranking struct {
 // A Ranked is an account as the walk sees it.
 type Ranked struct {
 	Account  flow.Account
-	Came     float64 // all that ever came here; what circled counts each time
-	Score    float64 // what of it stays: Alpha of it, as soon as it is visited
-	Residual float64 // what of it went no further: it waits for a visit, or found no later payment, or this is a stop
-	Hops     int     // the fewest payments from a source
-	Visit    int     // its place in the order of visiting, from 1; 0 if it was not visited
-	Stop     string  // why the walk ends here, if it does
-	Stopped  bool
-	Cut      bool // it has more payments than were read
+	Came     float64    // all that ever came here; what circled counts each time
+	Score    float64    // what of it stays: Alpha of it, as soon as it is visited
+	Residual float64    // what of it went no further: it waits for a visit, or found no later payment, or this is a stop
+	Hops     int        // the fewest payments from a source
+	Visit    int        // its place in the order of visiting, from 1; 0 if it was not visited
+	Stopped  bool       // the walk ends here
+	Stop     trace.Stop // and why
+	Cut      bool       // it has more payments than were read
 }
 
 // Explore ranks what a theft leads to. It visits the account that most waits at, reads it, and lets Alpha of what waits
@@ -99,8 +99,8 @@ type spot struct {
 	chips                 []chip // what waits
 	forth, back           *history
 	hops, visit           int
-	stop                  string
 	stopped               bool
+	stop                  trace.Stop
 }
 
 // A chip is a share of the walk at an account in one asset. The zero asset is every asset.
@@ -139,7 +139,7 @@ func (x *explorer) begin(ctx context.Context, theft trace.Theft) error {
 		}
 		n := x.spot(a, 0)
 		// A source is no stop: what is stolen from a service is followed.
-		x.spots[n].stopped, x.spots[n].stop = false, ""
+		x.spots[n].stopped, x.spots[n].stop = false, trace.Stop{}
 		x.put(n, c)
 	}
 	return nil
@@ -356,7 +356,7 @@ func (x *explorer) ranking() *Ranking {
 		r.Waiting += s.waiting
 		r.Accounts = append(r.Accounts, Ranked{
 			Account: s.account, Came: s.came, Score: s.score, Residual: s.waiting + s.rests, Hops: s.hops, Visit: s.visit,
-			Stop: s.stop, Stopped: s.stopped, Cut: cut,
+			Stopped: s.stopped, Stop: s.stop, Cut: cut,
 		})
 	}
 	slices.SortStableFunc(r.Accounts, func(a, b Ranked) int { return cmp.Compare(b.Came, a.Came) })

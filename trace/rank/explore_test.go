@@ -157,7 +157,7 @@ func batch(w *world, theft trace.Theft, o Options) map[flow.Account]float64 {
 				continue
 			}
 			pays := map[flow.Asset]bool{}
-			each(w, func(p *Payment) {
+			each(w, func(p *payment) {
 				if p.From == s.Account && p.At.Compare(s.From) >= 0 {
 					pays[p.Asset] = true
 				}
@@ -180,15 +180,15 @@ func batch(w *world, theft trace.Theft, o Options) map[flow.Account]float64 {
 		moves := (1 - o.Alpha) * chips[k]
 		delete(chips, k)
 		var scale, whole, paid float64
-		mine := func(p *Payment) bool { return p.From == k.account && p.Asset == k.asset }
-		later := func(p *Payment) bool { return mine(p) && p.At.Compare(k.from) >= 0 }
+		mine := func(p *payment) bool { return p.From == k.account && p.Asset == k.asset }
+		later := func(p *payment) bool { return mine(p) && p.At.Compare(k.from) >= 0 }
 		start := k.from
-		each(w, func(p *Payment) {
+		each(w, func(p *payment) {
 			if mine(p) && p.At.Compare(start) >= 0 {
 				scale = max(scale, units(p.Amount))
 			}
 		})
-		each(w, func(p *Payment) {
+		each(w, func(p *payment) {
 			if later(p) {
 				whole += o.Weight.of(units(p.Amount), scale)
 				paid += units(p.Amount)
@@ -197,7 +197,7 @@ func batch(w *world, theft trace.Theft, o Options) map[flow.Account]float64 {
 		if paid < k.units {
 			moves *= paid / k.units
 		}
-		each(w, func(p *Payment) {
+		each(w, func(p *payment) {
 			if later(p) && !p.To.IsZero() {
 				put(key{p.To, p.Got, after(p.Landed), units(p.GotUnits)}, moves*o.Weight.of(units(p.Amount), scale)/whole)
 			}
@@ -206,7 +206,7 @@ func batch(w *world, theft trace.Theft, o Options) map[flow.Account]float64 {
 	return came
 }
 
-func each(w *world, visit func(*Payment)) {
+func each(w *world, visit func(*payment)) {
 	l := lifter{}
 	for i := range w.txs {
 		l.view(&trace.View{Tx: w.txs[i]}, visit)
@@ -306,7 +306,7 @@ func TestExploreGoesThroughSwaps(t *testing.T) {
 func TestExploreStopsAtServices(t *testing.T) {
 	w := &world{txs: []flow.Tx{tx(1, move("thief", "shop", coin, 100)), tx(2, move("shop", "b", coin, 100))}}
 	r := explore(t, w, fromThief(), Options{Stop: shop})
-	if s := r.of("shop"); !s.Stopped || s.Stop != "a shop" || s.Visit != 0 || !near(s.Came, 0.95) || r.of("b").Came != 0 || w.read[who("shop")] {
+	if s := r.of("shop"); !s.Stopped || s.Stop.Reason != "a shop" || s.Visit != 0 || !near(s.Came, 0.95) || r.of("b").Came != 0 || w.read[who("shop")] {
 		t.Errorf("shop %+v, b %+v, read %v", s, r.of("b"), w.read)
 	}
 }

@@ -20,7 +20,7 @@ type history struct {
 // A book is the payments of one asset.
 type book struct {
 	asset  flow.Asset
-	pays   []Payment
+	pays   []payment
 	weight []float64
 	from   []float64 // the weight of pays[i] and of all behind it
 	out    []float64 // the units of pays[i] and of all behind it
@@ -40,13 +40,12 @@ const firstPage = 32
 func (r *reader) history(ctx context.Context, a flow.Account, start flow.Pos, back bool) (*history, error) {
 	h := &history{start: start}
 	l := lifter{swaps: r.options.Swaps}
-	self := func(b flow.Account) bool { return b == a }
 	ask := r.graph.After
 	if back {
-		l.takes = self
+		l.takes = func(b flow.Account) bool { return b == a }
 		ask = r.graph.(trace.BackGraph).Before
 	} else {
-		l.gives = self
+		l.gives = func(h holder) bool { return h.account == a }
 	}
 	index := map[flow.Asset]int{}
 	n := 0
@@ -57,7 +56,7 @@ func (r *reader) history(ctx context.Context, a flow.Account, start flow.Pos, ba
 		}
 		r.read++
 		before := n
-		l.view(&open, func(p *Payment) {
+		l.view(&open, func(p *payment) {
 			asset := p.Asset
 			if back {
 				asset = p.Got
@@ -177,7 +176,7 @@ func before(p flow.Pos) flow.Pos {
 func (h *history) weigh(w Weight, back bool) {
 	for i := range h.books {
 		b := &h.books[i]
-		slices.SortStableFunc(b.pays, func(p, q Payment) int {
+		slices.SortStableFunc(b.pays, func(p, q payment) int {
 			if back {
 				return q.Landed.Compare(p.Landed)
 			}
@@ -197,7 +196,7 @@ func (h *history) weigh(w Weight, back bool) {
 }
 
 // units are what the payment is compared by: of the asset of its giver or, backward, of its taker.
-func (p *Payment) units(back bool) float64 {
+func (p *payment) units(back bool) float64 {
 	if back {
 		return units(p.GotUnits)
 	}

@@ -26,7 +26,7 @@ type Options struct {
 	// Weight is how payments share what goes on.
 	Weight Weight
 	// Stop says which accounts end the walk. They are ranked, but not read. It must answer the same for ever.
-	Stop func(flow.Account) (reason string, ok bool)
+	Stop func(flow.Account) (trace.Stop, bool)
 	// Swaps lead through exchanges inside one transaction, as in trace.Options.
 	Swaps trace.Swaps
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/spoor-dev/spoor/trace"
 )
 
-// A Payment is value on its way from one holder, an account in one asset, to another. Where it passed an exchange inside
+// A payment is value on its way from one holder, an account in one asset, to another. Where it passed an exchange inside
 // its transaction, Got differs from Asset. A zero To is nobody: the value was burned.
-type Payment struct {
+type payment struct {
 	From, To flow.Account
 	Asset    flow.Asset  // what From gave
 	Got      flow.Asset  // what To got
@@ -28,12 +28,12 @@ type holder struct {
 // A lifter turns transactions into payments. Fees and rewards are none, and who pays himself pays nobody.
 type lifter struct {
 	swaps trace.Swaps
-	gives func(flow.Account) bool // whose payments are wanted; all if nil
+	gives func(holder) bool       // whose payments are wanted; all if nil
 	takes func(flow.Account) bool // to whom; all if nil
 }
 
 // view lifts what is shown of a transaction, in the order of the chain, what passed an exchange last.
-func (l *lifter) view(v *trace.View, visit func(*Payment)) {
+func (l *lifter) view(v *trace.View, visit func(*payment)) {
 	var strands []trace.Pass
 	if l.swaps.Of != nil && v.Places == nil && len(v.Tx.Movements) > 1 {
 		strands = l.swaps.Of(v.Tx)
@@ -54,25 +54,25 @@ func (l *lifter) view(v *trace.View, visit func(*Payment)) {
 	end.Movement = uint32(len(v.Tx.Movements))
 	for i := range x.strands {
 		p := &x.strands[i]
-		if p.From == p.To && p.FromAsset == p.ToAsset || !l.wants(p.From, p.To) {
+		if p.From == p.To && p.FromAsset == p.ToAsset || !l.wants(holder{p.From, p.FromAsset}, p.To) {
 			continue
 		}
-		visit(&Payment{p.From, p.To, p.FromAsset, p.ToAsset, p.FromAmount, p.ToAmount, x.paid[holder{p.From, p.FromAsset}], end})
+		visit(&payment{p.From, p.To, p.FromAsset, p.ToAsset, p.FromAmount, p.ToAmount, x.paid[holder{p.From, p.FromAsset}], end})
 	}
 }
 
-func (l *lifter) wants(from, to flow.Account) bool {
+func (l *lifter) wants(from holder, to flow.Account) bool {
 	return (l.gives == nil || l.gives(from)) && (l.takes == nil || l.takes(to))
 }
 
 // movement lifts one movement: every giver pays every taker by the taker's share.
-func (l *lifter) movement(m *flow.Movement, at flow.Pos, x *exchange, visit func(*Payment)) {
+func (l *lifter) movement(m *flow.Movement, at flow.Pos, x *exchange, visit func(*payment)) {
 	if m.Kind == flow.Fee || m.Kind == flow.Reward {
 		return
 	}
 	pay := func(from, to flow.Account, v flow.Amount) {
-		if v = x.divert(holder{from, m.Asset}, v); !v.IsZero() && from != to && l.wants(from, to) {
-			visit(&Payment{from, to, m.Asset, m.Asset, v, v, at, at})
+		if v = x.divert(holder{from, m.Asset}, v); !v.IsZero() && from != to && l.wants(holder{from, m.Asset}, to) {
+			visit(&payment{from, to, m.Asset, m.Asset, v, v, at, at})
 		}
 	}
 	if len(m.In) <= 1 && len(m.Out) <= 1 {
@@ -96,7 +96,7 @@ func (l *lifter) movement(m *flow.Movement, at flow.Pos, x *exchange, visit func
 		takers, whole = []flow.Leg{{Amount: flow.NewAmount(1)}}, flow.NewAmount(1)
 	}
 	if len(x.room) == 0 { // else all that a giver gives fills its strands
-		givers = slices.DeleteFunc(givers, func(g flow.Leg) bool { return l.gives != nil && !l.gives(g.Account) })
+		givers = slices.DeleteFunc(givers, func(g flow.Leg) bool { return l.gives != nil && !l.gives(holder{g.Account, m.Asset}) })
 		takers = slices.DeleteFunc(takers, func(t flow.Leg) bool { return l.takes != nil && !l.takes(t.Account) })
 	}
 	for _, g := range givers {
