@@ -81,6 +81,7 @@ holds the figures of one workload; bench/README.md keeps those of a known machin
 	c.Flags().IntVar(&runs, "runs", 20, "measured batches or traces")
 	c.Flags().IntVar(&cache, "cache-mb", 1024, "cache of the store in lookup")
 	c.AddCommand(p.benchQuality())
+	c.AddCommand(p.benchGenerate())
 	c.Flags().StringVar(&dir, "dir", "", "keep the generated stores here (default a temporary folder, removed afterwards)")
 	return c
 }
