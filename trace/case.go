@@ -83,15 +83,11 @@ func (c *Case) Walk(ctx context.Context, g Graph) error {
 		}
 		w.swaps.swaps, w.swaps.back = c.options.Swaps, c.options.Backward
 		for _, l := range w.ledgers {
-			if l.log != nil {
-				*l.log = journal{depth: l.log.depth, off: true}
-			}
+			*l.log = journal{depth: l.log.depth, off: true}
 		}
 		err := w.run(ctx)
 		for _, l := range w.ledgers {
-			if l.log != nil {
-				l.log.off = false
-			}
+			l.log.off = false
 			l.fresh = l.fresh[:0]
 			l.firm, l.firmAt = l.started, l.last
 		}
@@ -123,6 +119,13 @@ func (c *Case) Undo(chain flow.Chain, from flow.Pos) error {
 		}
 	}
 	return nil
+}
+
+// Final lets every ledger of a chain know that nothing before a place will be taken back: see Ledger.Final.
+func (c *Case) Final(chain flow.Chain, before flow.Pos) {
+	for _, l := range c.ledgers[chain] {
+		l.Final(before)
+	}
 }
 
 // Snapshot is the state of the case in bytes: the same state gives the same bytes.

@@ -36,7 +36,8 @@ type Desk struct {
 // A folder is one case on the desk.
 type folder struct {
 	id    string
-	c     *Case // nil if it could not be restored
+	c     *Case  // nil if it could not be restored
+	kept  []byte // then: what it could not be restored from
 	seats []*seat
 }
 
@@ -49,6 +50,7 @@ type deskChain struct {
 	seats int      // of cases on this chain that are not aside
 	wait  bool     // a source is still to begin
 	soon  flow.Pos // the place of the next one, if wait
+	held  []*seat  // those that hold something for an Undo
 }
 
 // A seat is one case on one chain.
@@ -61,7 +63,10 @@ type seat struct {
 	aside   error
 	asideAt flow.Pos // the transaction that it was set aside for: undone, it comes back
 	stuck   bool     // aside, and no undo brings it back
-	torn    bool     // stuck between two movements: its state is good for nothing
+	held    bool     // it is in held of its chain
+	since   flow.Pos // then: nothing before is held
+
+	spentThen int // if there are no ledgers: how many rules stood still when it was stored
 }
 
 // A Place is how far one chain is eaten.
@@ -229,8 +234,14 @@ func (d *Desk) Add(id string, c *Case, at ...Place) error {
 		}
 		s := d.newSeat(f, ch)
 		s.ledgers = c.ledgers[chain]
+		if s.findHeld(); s.held {
+			ch.held = append(ch.held, s)
+		}
 		d.sit(s)
 		d.spendOut(s, ch.next)
+		if s.aside != nil {
+			ch.plan(d.seats)
+		}
 	}
 	return nil
 }
@@ -264,6 +275,7 @@ func (d *Desk) Remove(id string) *Case {
 		}
 		d.seats[s.number] = nil
 		d.free = append(d.free, s.number)
+		s.at.plan(d.seats)
 	}
 	return f.c
 }
@@ -297,6 +309,33 @@ func (d *Desk) ApplyBlock(ctx context.Context, g Balancer, b flow.Block) ([]Touc
 	}
 	ch.known, ch.next = true, After(b.Point).Next
 	return d.touches, nil
+}
+
+// Final says that nothing before a place of a chain will be undone: what the cases kept for that is forgotten.
+func (d *Desk) Final(chain flow.Chain, before flow.Pos) {
+	ch := d.chains[chain]
+	if ch == nil {
+		return
+	}
+	ch.held = slices.DeleteFunc(ch.held, func(s *seat) bool {
+		if s.since.Compare(before) < 0 {
+			for _, l := range s.ledgers {
+				l.Final(before)
+			}
+			s.findHeld()
+		}
+		return !s.held || d.seats[s.number] != s
+	})
+}
+
+// findHeld finds whether the case holds something for an Undo, and from where on.
+func (s *seat) findHeld() {
+	s.held = false
+	for _, l := range s.ledgers {
+		if m := l.log.marks; len(m) > 0 && (!s.held || m[0].at.Compare(s.since) < 0) {
+			s.held, s.since = true, m[0].at
+		}
+	}
 }
 
 // Undo lets every case of a chain forget the transactions from a place on: see Case.Undo. It returns, in the order of
@@ -339,7 +378,7 @@ func (s *seat) hasEaten(from flow.Pos) bool {
 		if l.started && l.last.Compare(from) >= 0 {
 			return true
 		}
-		if l.log != nil && len(l.log.marks) > 0 && l.log.marks[len(l.log.marks)-1].at.Compare(from) >= 0 {
+		if len(l.log.marks) > 0 && l.log.marks[len(l.log.marks)-1].at.Compare(from) >= 0 {
 			return true
 		}
 	}

@@ -110,10 +110,6 @@ func (d *Desk) serve(ctx context.Context, g Balancer, ch *deskChain, tx *flow.Tx
 		if err != nil && ctx.Err() != nil { // nobody's fault
 			for _, s := range d.found[:n+1] {
 				d.takeBack(s, at)
-				if s.aside != nil && !s.stuck {
-					s.aside = nil
-					d.sit(s)
-				}
 			}
 			ch.plan(d.seats)
 			d.touches = d.touches[:told]
@@ -122,7 +118,6 @@ func (d *Desk) serve(ctx context.Context, g Balancer, ch *deskChain, tx *flow.Tx
 		if err != nil {
 			err = fmt.Errorf("case %.80q: %w", s.folder.id, err)
 			d.setAside(s, err, at)
-			d.takeBack(s, at)
 			replan = true
 			d.touches = append(d.touches, Touch{ID: s.folder.id, Case: s.folder.c, Tx: tx.ID, At: at, Err: err})
 			continue
@@ -146,6 +141,10 @@ func (d *Desk) serve(ctx context.Context, g Balancer, ch *deskChain, tx *flow.Tx
 			d.spendOut(s, at)
 		}
 		d.touches = append(d.touches, t)
+		if !s.held {
+			s.held, s.since = true, at
+			ch.held = append(ch.held, s)
+		}
 	}
 	if replan {
 		ch.plan(d.seats)
@@ -153,13 +152,14 @@ func (d *Desk) serve(ctx context.Context, g Balancer, ch *deskChain, tx *flow.Tx
 	return nil
 }
 
-// takeBack lets one case forget the transaction at hand, of which it may have eaten a part.
+// takeBack lets one case forget the transaction at hand.
 func (d *Desk) takeBack(s *seat, at flow.Pos) {
 	if err := s.folder.c.Undo(s.at.chain, at); err != nil {
-		if s.aside == nil {
-			d.setAside(s, fmt.Errorf("case %.80q: it has eaten a part of the transaction at %s: %w", s.folder.id, at, err), at)
-		}
-		s.stuck, s.torn = true, true
+		d.setAside(s, fmt.Errorf("case %.80q: it has eaten the transaction at %s and the desk has not: %w", s.folder.id, at, err), at)
+		s.stuck = true
+	} else if s.aside != nil {
+		s.aside = nil
+		d.sit(s)
 	}
 }
 

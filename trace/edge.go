@@ -102,18 +102,11 @@ func (l *Ledger) edge(e *event, t *leg, s Segment, sink Sink, route *router) {
 // addEdge appends an edge, or adds it to the last one if the two differ in their claims alone.
 func (l *Ledger) addEdge(edge *Edge) {
 	if last := l.edges.last(); last != nil && last.follows(edge) {
-		if l.log != nil {
-			units, claim := last.Units, last.Claim
-			l.log.add(func() { last.Units, last.Claim = units, claim })
-		}
 		last.Units = addCapped(last.Units, edge.Units)
 		last.Claim, _ = last.Claim.Add(edge.Claim) // at most what was stolen
 		return
 	}
 	l.edges.push(edge)
-	if l.log != nil {
-		l.log.add(l.edges.pop)
-	}
 }
 
 // edgeList is a list that grows without copying what it holds.

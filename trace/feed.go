@@ -48,8 +48,7 @@ func (f *feeder) exchanges(s Swaps, tx *flow.Tx) *txSwaps {
 	return &f.swaps[len(f.swaps)-1]
 }
 
-// eat lets the ledgers eat a whole transaction; turn comes before it. After an error they may stand between two
-// movements.
+// eat lets the ledgers eat a whole transaction, or, if there is an error, none of it; turn comes before it.
 func (f *feeder) eat(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger) error {
 	at := tx.At()
 	for _, l := range ledgers {
@@ -61,21 +60,15 @@ func (f *feeder) eat(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Le
 		}
 	}
 	for _, l := range ledgers {
-		if l.log != nil {
-			l.log.begin(at)
-		}
+		l.mark(at)
 	}
 	err := f.movements(ctx, g, tx, ledgers)
 	for _, l := range ledgers {
-		switch {
-		case l.log != nil:
-			if lost, ok := l.log.end(); ok {
-				l.firm, l.firmAt = true, lost
-			}
-		case err != nil: // a part of it was eaten
-			l.firm, l.firmAt = true, at
-		case l.started:
-			l.firm, l.firmAt = true, l.last
+		if err != nil {
+			l.undoLast()
+			l.fresh = l.fresh[:0]
+		} else {
+			l.closeMark()
 		}
 	}
 	return err

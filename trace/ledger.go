@@ -75,6 +75,7 @@ func (n *line) dustFloor(share int64) flow.Amount {
 type record struct {
 	holder Holder
 	stats
+	got    []got // claim ever received, for each line
 	state  State
 	paying bool // during one event: it has paid, and what it has left is known
 }
@@ -87,7 +88,6 @@ type stats struct {
 	cut     bool        // the last place to read was reached with movements behind it
 	unknown bool        // the opening balance has not been asked for yet
 	carved  flow.Amount // the part of the opening balance that is stolen
-	got     []got       // claim ever received, for each line
 	hops    int
 	first   flow.Pos
 	last    flow.Pos
@@ -145,9 +145,7 @@ func newLedger(p Policy, c flow.Chain, sources []plainSource, o Options) *Ledger
 		outflows: map[flow.Account][]plainSource{},
 		sinks:    map[sinkKey]*sunk{},
 	}
-	if o.UndoDepth > 0 {
-		l.log = &journal{depth: o.UndoDepth}
-	}
+	l.log = &journal{depth: o.UndoDepth}
 	for _, s := range sources {
 		if s.chain() != c {
 			continue
@@ -335,7 +333,6 @@ func (l *Ledger) line(a flow.Asset) int {
 		}
 	}
 	l.lines = append(l.lines, line{asset: a})
-	l.note(func() { l.lines = l.lines[:len(l.lines)-1] })
 	return len(l.lines)
 }
 
@@ -343,10 +340,8 @@ func (l *Ledger) line(a flow.Asset) int {
 func (l *Ledger) steal(a flow.Asset, v flow.Amount) Segment {
 	n := l.line(a)
 	p := &l.lines[n-1].stolen
-	if l.log != nil {
-		old := *p
-		l.log.add(func() { l.lines[n-1].stolen = old })
-	}
+	old := *p
+	l.note(func() { l.lines[n-1].stolen = old })
 	room, _ := most.Sub(*p)
 	if l.policy == Poison {
 		*p = addCapped(*p, v)
@@ -363,17 +358,6 @@ func (l *Ledger) assume(a Assumption) {
 		a.At = mirror(a.At)
 	}
 	l.assumed = append(l.assumed, a)
-	l.note(func() { l.assumed = l.assumed[:len(l.assumed)-1] })
-}
-
-// touch lets an undo restore what is about to change in r.
-func (l *Ledger) touch(r *record) {
-	if l.log == nil {
-		return
-	}
-	old := r.stats
-	old.got = slices.Clone(old.got)
-	l.log.add(func() { r.stats = old })
 }
 
 // record finds a holder or makes it. A new one is followed if the budget allows it; a source, at 0 hops, always is.
@@ -394,24 +378,16 @@ func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
 	} else {
 		l.coins[h.Outpoint] = r
 	}
-	if l.log != nil {
-		l.log.add(l.forget(r))
-	}
+	l.noteRecord(recordMade, r)
 	return r
 }
 
-// forget is the way back from a new record.
-func (l *Ledger) forget(r *record) func() {
-	h, followed := r.holder, !r.frozen
-	return func() {
-		if h.Outpoint.IsZero() {
-			delete(l.accounts, accountKey{h.Account, h.Asset})
-		} else {
-			delete(l.coins, h.Outpoint)
-		}
-		if followed {
-			l.followed--
-		}
+// unmake is the way back from a new record.
+func (l *Ledger) unmake(r *record) {
+	if h := r.holder; h.Outpoint.IsZero() {
+		delete(l.accounts, accountKey{h.Account, h.Asset})
+	} else {
+		delete(l.coins, h.Outpoint)
 	}
 }
 
@@ -429,23 +405,23 @@ func (l *Ledger) relive(r *record, was bool, from flow.Pos) {
 	if is == was {
 		return
 	}
-	step := 1
 	if !is {
-		step = -1
+		l.count(r, -1)
+		l.noteRecord(followEnded, r)
+		return
 	}
-	if o, a := r.holder.Outpoint, r.holder.Account; o.IsZero() {
-		l.count(a, step)
-		l.note(func() { l.count(a, -step) })
-	} else {
-		l.followCoin(o, step)
-		l.note(func() { l.followCoin(o, -step) })
-	}
-	if is {
-		l.fresh = append(l.fresh, fresh{r.holder.Account, r, from})
-	}
+	l.count(r, 1)
+	l.noteRecord(followBegan, r)
+	l.fresh = append(l.fresh, fresh{r.holder.Account, r, from})
 }
 
-func (l *Ledger) count(a flow.Account, step int) {
+// count adds one to the live records of an account, or takes one away.
+func (l *Ledger) count(r *record, step int) {
+	if o := r.holder.Outpoint; !o.IsZero() {
+		l.followCoin(o, step)
+		return
+	}
+	a := r.holder.Account
 	was := l.live[a]
 	if n := was + step; n > 0 {
 		l.live[a] = n

@@ -12,7 +12,6 @@ func (l *Ledger) begin(at flow.Pos) {
 	for l.begun < len(l.sources) && !l.spent && l.sources[l.begun].at.Compare(at) <= 0 {
 		s := l.sources[l.begun]
 		l.begun++
-		l.note(func() { l.begun-- })
 		switch s.kind {
 		case "outflow":
 			old := l.outflows[s.account]
@@ -144,10 +143,6 @@ func (l *Ledger) move(e *event) error {
 
 // spend counts a transaction against the budget; it reports false when there is none left.
 func (l *Ledger) spend(e *event) bool {
-	if l.log != nil {
-		spent, txs, started, last := l.spent, l.txs, l.started, l.last
-		l.log.add(func() { l.spent, l.txs, l.started, l.last = spent, txs, started, last })
-	}
 	same := l.started && l.last.Height == e.at.Height && l.last.Tx == e.at.Tx
 	if !same && l.txs >= l.options.Budget.Transactions {
 		l.spent = true
@@ -287,7 +282,6 @@ func (l *Ledger) leak(e *event, g *leg) *record {
 	if r.frozen {
 		r.frozen = false
 		l.followed++
-		l.note(func() { l.followed-- })
 	}
 	r.source, r.outflow, r.unknown = true, !e.utxo, false
 	r.last, r.until = e.at, e.tx.Point.Time
@@ -522,11 +516,13 @@ func (l *Ledger) receive(r *record, s Segment) {
 	}
 	for i := range r.got {
 		if r.got[i].line == s.Line {
+			l.touchGot(r, i)
 			r.got[i].claim = addCapped(r.got[i].claim, amount)
 			r.got[i].pieces++
 			return
 		}
 	}
+	l.touchGot(r, len(r.got))
 	r.got = append(r.got, got{s.Line, amount, 1})
 }
 
@@ -538,9 +534,9 @@ func (l *Ledger) sink(e *event, sink Sink, a flow.Account, s Segment, reason str
 		p = &sunk{reason: reason, first: e.at, time: e.tx.Point.Time}
 		l.sinks[k] = p
 		l.note(func() { delete(l.sinks, k) })
-	} else if l.log != nil {
+	} else if !l.log.off {
 		old := *p
-		l.log.add(func() { *p = old })
+		l.note(func() { *p = old })
 	}
 	p.units = addCapped(p.units, s.Units)
 	p.claim, _ = p.claim.Add(s.Claim) // at most what was stolen

@@ -158,7 +158,7 @@ func TestStateKeepsOrder(t *testing.T) {
 		var history [][]Segment
 		var marks []int
 		for i := range rapid.IntRange(1, 200).Draw(t, "steps") {
-			history, marks = append(history, append([]Segment{}, plain...)), append(marks, len(log.undo))
+			history, marks = append(history, append([]Segment{}, plain...)), append(marks, len(log.steps))
 			g := Segment{i % 3, num(uint64(i)), num(0)}
 			switch op := rapid.IntRange(0, 5).Draw(t, "op"); {
 			case op == 0:
@@ -204,10 +204,10 @@ func TestStateKeepsOrder(t *testing.T) {
 		}
 		same(plain)
 		for i := len(history) - 1; i >= 0; i-- {
-			for n := len(log.undo) - 1; n >= marks[i]; n-- {
-				log.undo[n]()
+			for len(log.steps) > marks[i] {
+				old := pop(&log.segments)
+				s.back(pop(&log.steps), old.i, old.segment)
 			}
-			log.undo = log.undo[:marks[i]]
 			same(history[i])
 		}
 	})

@@ -171,7 +171,7 @@ func (l *Ledger) restoreRecord(d *decoder) {
 	if r.holder.Outpoint.IsZero() {
 		l.accounts[accountKey{r.holder.Account, r.holder.Asset}] = r
 		if r.isLive() {
-			l.count(r.holder.Account, 1)
+			l.count(r, 1)
 		}
 	} else {
 		l.coins[r.holder.Outpoint] = r

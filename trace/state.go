@@ -63,43 +63,32 @@ func (s *State) IsTainted() bool { return s.tainted > 0 }
 // Push adds a segment at the tail.
 func (s *State) Push(g Segment) {
 	s.push(g)
-	if s.log != nil {
-		s.log.add(func() { s.popTail() })
-	}
+	s.note(pushed, 0, Segment{})
 }
 
 // PushHead adds a segment at the head.
 func (s *State) PushHead(g Segment) {
 	s.pushHead(g)
-	if s.log != nil {
-		s.log.add(func() { s.popHead() })
-	}
+	s.note(pushedHead, 0, Segment{})
 }
 
 // PopHead takes the first segment out.
 func (s *State) PopHead() Segment {
 	g := s.popHead()
-	if s.log != nil {
-		s.log.add(func() { s.pushHead(g) })
-	}
+	s.note(poppedHead, 0, g)
 	return g
 }
 
 // PopTail takes the last segment out.
 func (s *State) PopTail() Segment {
 	g := s.popTail()
-	if s.log != nil {
-		s.log.add(func() { s.push(g) })
-	}
+	s.note(popped, 0, g)
 	return g
 }
 
 // Set replaces segment i.
 func (s *State) Set(i int, g Segment) {
-	old := s.set(i, g)
-	if s.log != nil {
-		s.log.add(func() { s.set(i, old) })
-	}
+	s.note(replaced, i, s.set(i, g))
 }
 
 // clear takes everything out.
@@ -107,11 +96,14 @@ func (s *State) clear() {
 	if s.Len() == 0 {
 		return
 	}
-	if s.log != nil {
-		segs, head, tainted := s.segs, s.head, s.tainted
-		s.log.add(func() { s.segs, s.head, s.tainted = segs, head, tainted })
+	if s.log == nil || s.log.off {
+		s.segs, s.head, s.tainted = nil, 0, 0
+		return
 	}
-	s.segs, s.head, s.tainted = nil, 0, 0
+	for s.Len() > 0 {
+		s.PopTail()
+	}
+	s.segs = nil
 }
 
 // open puts clean money below all else, where an opening balance stands.

@@ -179,7 +179,6 @@ func (l *Ledger) carry(e *event, k accountKey, s Segment, hops int) {
 			at.Movement = uint32(len(e.swaps.tx.Movements))
 			t.at, t.last = at, at
 		}
-		l.note(func() { l.transit = transit{} })
 	}
 	for i := range t.parts {
 		if p := &t.parts[i]; p.key == k && p.seg.Line == s.Line {
