@@ -215,25 +215,49 @@ func (g *Graph) Makers(ctx context.Context, c flow.Chain, of []flow.Outpoint) ([
 // Balances implements trace.Graph.
 func (g *Graph) Balances(ctx context.Context, of []trace.BalanceAsk) ([]trace.Balance, error) {
 	out := make([]trace.Balance, len(of))
-	for i, a := range of {
-		ids, err := g.identify(ctx, a.Account.Chain(), []flow.Account{a.Account})
-		if err != nil {
-			return nil, err
-		}
-		if ids[0] == 0 {
-			continue
-		}
-		sums, err := store.Balances(ctx, g.s, a.Account.Chain(), ids, a.Before)
-		if err != nil {
-			return nil, fmt.Errorf("balance of %s: %w", a.Account, err)
-		}
-		for _, b := range sums[0] {
-			if b.Asset == a.Asset {
-				out[i] = trace.Balance{In: b.In, Out: b.Out}
-			}
+	for c, numbers := range byChain(of, func(a trace.BalanceAsk) flow.Chain { return a.Account.Chain() }) {
+		if err := g.balances(ctx, c, of, numbers, out); err != nil {
+			return nil, fmt.Errorf("balances of %d accounts on %s: %w", len(numbers), c, err)
 		}
 	}
 	return out, nil
+}
+
+// balances answers the asks with these numbers, which are all on one chain.
+func (g *Graph) balances(ctx context.Context, c flow.Chain, of []trace.BalanceAsk, numbers []int, out []trace.Balance) error {
+	accounts := make([]flow.Account, len(numbers))
+	for i, n := range numbers {
+		accounts[i] = of[n].Account
+	}
+	ids, err := g.identify(ctx, c, accounts)
+	if err != nil {
+		return err
+	}
+	var asks []store.HistoryAsk
+	var known []int
+	for i, n := range numbers {
+		if a := of[n]; ids[i] != 0 {
+			asks = append(asks, store.HistoryAsk{Holder: ids[i], Asset: a.Asset, Before: a.Before, Floor: a.Floor, Parties: a.Parties})
+			known = append(known, n)
+		}
+	}
+	histories, err := store.Histories(ctx, g.s, c, asks)
+	if err != nil {
+		return err
+	}
+	for i, h := range histories {
+		b := &out[known[i]]
+		b.In, b.Out = h.In, h.Out
+		for ids, names := range map[*[]store.ID]*[]flow.Account{&h.Payers: &b.Payers, &h.Payees: &b.Payees} {
+			if len(*ids) == 0 {
+				continue
+			}
+			if *names, err = g.s.Accounts(ctx, c, *ids); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // identify finds the store's names of accounts of one chain, 0 for accounts that it has never seen.

@@ -58,16 +58,7 @@ func (g *indexGraph) Balances(_ context.Context, of []BalanceAsk) ([]Balance, er
 				if at.Compare(ask.Before) >= 0 || m.Asset != ask.Asset {
 					continue
 				}
-				for _, l := range m.In {
-					if l.Account == ask.Account {
-						all[i].Out = all[i].Out.Plus(l.Amount)
-					}
-				}
-				for _, l := range m.Out {
-					if l.Account == ask.Account {
-						all[i].In = all[i].In.Plus(l.Amount)
-					}
-				}
+				all[i].add(&ask, &m)
 			}
 		}
 	}

@@ -109,7 +109,7 @@ func (e *encoder) holder(h Holder) {
 
 // parameters are what a result depends on besides the chain: what a snapshot is only good for.
 func (e *encoder) parameters(p Policy, c flow.Chain, sources []plainSource, o Options) {
-	e.text("spoor trace 2")
+	e.text("spoor trace 3")
 	e.text(p.String())
 	e.text(c.String())
 	e.bool(o.Backward)
@@ -121,6 +121,8 @@ func (e *encoder) parameters(p Policy, c flow.Chain, sources []plainSource, o Op
 		e.amount(o.Dust[a])
 	}
 	e.int(int(o.DustShare))
+	e.int(o.Crowd.Parties)
+	e.int(int(o.Crowd.Stolen))
 	e.int(o.Budget.Holders)
 	e.int(o.Budget.Hops)
 	e.text(o.Swaps.Rule)

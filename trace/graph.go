@@ -64,12 +64,17 @@ func (v *View) place(i int) flow.Pos {
 type BalanceAsk struct {
 	Account flow.Account
 	Asset   flow.Asset
-	Before  flow.Pos // the first place that does not count
+	Before  flow.Pos    // the first place that does not count
+	Floor   flow.Amount // what came in smaller pieces does not count, nor who sent it, nor whom less was sent to
+	Parties int         // how many payers and payees to name, at most
 }
 
 // A Balance is all that an account is known to have received and given. Facts may be incomplete: Out may exceed In.
 type Balance struct {
 	In, Out flow.Sum
+	// Payers and Payees are the first distinct accounts which paid it and which it paid, itself and fees apart, in
+	// movements with one leg on either side; as many as were asked for, or all.
+	Payers, Payees []flow.Account
 }
 
 // next is the place right after p.

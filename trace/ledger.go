@@ -93,6 +93,7 @@ type stats struct {
 	last    flow.Pos
 	time    int64 // of first; 0 if not known
 	until   int64 // of last
+	crowd   crowd
 }
 
 type got struct {
@@ -113,6 +114,8 @@ type sinkKey struct {
 
 type sunk struct {
 	reason      string
+	rule        string // of the judgement by which it is a sink, if it is one
+	score       int64
 	units       flow.Amount
 	claim       flow.Amount
 	count       int
@@ -243,13 +246,21 @@ func (l *Ledger) balanceAsk(r *record) BalanceAsk {
 	if l.options.Backward {
 		before = next(mirror(before))
 	}
-	return BalanceAsk{r.holder.Account, r.holder.Asset, before}
+	return BalanceAsk{r.holder.Account, r.holder.Asset, before, l.options.Dust[r.holder.Asset], max(l.options.Crowd.Parties, 0)}
 }
 
 // open gives a fresh holder its opening balance of clean money, below what has arrived since.
 func (l *Ledger) open(r *record, b Balance) {
 	l.touch(r)
 	r.unknown = false
+	l.recall(r, b)
+	if l.isCrowd(r) {
+		l.stopAtOnce(r)
+		return
+	}
+	if l.policy == Poison {
+		return
+	}
 	carved := r.carved
 	r.carved = flow.Amount{}
 	balance, ok := b.In.Minus(b.Out)
@@ -276,9 +287,7 @@ func (l *Ledger) open(r *record, b Balance) {
 		l.policy.Put(&r.state, []Segment{{Units: clean}})
 		return
 	}
-	if l.policy != Poison {
-		r.state.open(clean)
-	}
+	r.state.open(clean)
 }
 
 // touches reports whether the movement can change the ledger.

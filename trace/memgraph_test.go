@@ -155,20 +155,36 @@ func (g *memGraph) Balances(_ context.Context, of []BalanceAsk) ([]Balance, erro
 				if at.Compare(ask.Before) >= 0 || m.Asset != ask.Asset {
 					continue
 				}
-				for _, l := range m.In {
-					if l.Account == ask.Account {
-						all[i].Out = all[i].Out.Plus(l.Amount)
-					}
-				}
-				for _, l := range m.Out {
-					if l.Account == ask.Account {
-						all[i].In = all[i].In.Plus(l.Amount)
-					}
-				}
+				all[i].add(&ask, &m)
 			}
 		}
 	}
 	return all, nil
+}
+
+// add counts one movement.
+func (b *Balance) add(ask *BalanceAsk, m *flow.Movement) {
+	meet := func(list *[]flow.Account, others []flow.Leg, v flow.Amount) {
+		if len(m.In) != 1 || len(m.Out) != 1 || v.IsZero() || v.Less(ask.Floor) || m.Kind == flow.Fee {
+			return
+		}
+		a := others[0].Account
+		if a != ask.Account && !a.IsZero() && len(*list) < ask.Parties && !slices.Contains(*list, a) {
+			*list = append(*list, a)
+		}
+	}
+	for _, l := range m.In {
+		if l.Account == ask.Account {
+			b.Out = b.Out.Plus(l.Amount)
+			meet(&b.Payees, m.Out, l.Amount)
+		}
+	}
+	for _, l := range m.Out {
+		if l.Account == ask.Account && !l.Amount.Less(ask.Floor) {
+			b.In = b.In.Plus(l.Amount)
+			meet(&b.Payers, m.In, l.Amount)
+		}
+	}
 }
 
 // forwardGraph hides Before and Makers.

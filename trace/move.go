@@ -59,6 +59,7 @@ func (l *Ledger) hold(s plainSource) {
 func (l *Ledger) plant(r *record, was bool, at flow.Pos, s Segment) {
 	switch {
 	case r.outflow || r.frozen || l.policy == Poison:
+		r.unknown = r.unknown || !was && l.judges(r)
 		l.put(r, []Segment{s})
 	case r.unknown || !was: // the opening balance is still to come
 		r.unknown = true
@@ -136,6 +137,8 @@ func (l *Ledger) move(e *event) error {
 	if !l.spend(e) {
 		return nil
 	}
+	l.watch(e)
+	l.stopGivers(e)
 	hops := l.pay(e)
 	l.fill(e, hops)
 	return nil
@@ -157,14 +160,19 @@ func (l *Ledger) spend(e *event) bool {
 
 // receiveClean adds what tainted holders receive from clean ones.
 func (l *Ledger) receiveClean(e *event) {
-	if e.utxo || l.policy == Poison {
+	if e.utxo {
 		return
 	}
+	l.watch(e)
+	if l.policy == Poison {
+		return
+	}
+	floor := l.options.Dust[e.asset]
 	counted := false
 	for i := range e.takers {
 		t := &e.takers[i]
 		r := l.accounts[accountKey{t.account, e.asset}]
-		if r == nil || !r.isLive() || r.outflow || t.amount.IsZero() {
+		if r == nil || !r.isLive() || r.outflow || t.amount.IsZero() || t.amount.Less(floor) {
 			continue
 		}
 		if !counted && !l.spend(e) {
@@ -392,6 +400,12 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 			sink, reason = stop.sink(), stop.Reason
 		}
 	}
+	var service *record
+	if tainted > 0 && sink == "" {
+		if service = l.serviceAt(e, t.account, segs); service != nil {
+			sink = Service
+		}
+	}
 	if tainted > 0 && sink == "" && l.policy != Poison {
 		tainted -= l.dust(e, t, segs, route)
 	}
@@ -409,7 +423,11 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 		for _, s := range segs {
 			if s.taints() {
 				l.edge(e, t, s, sink, route)
-				l.sink(e, sink, l.sinkAccount(e, t, sink), s, reason)
+				if service != nil {
+					l.sinkAt(e, service, s)
+				} else {
+					l.sink(e, sink, l.sinkAccount(e, t, sink), s, reason)
+				}
 			}
 		}
 		return
@@ -426,11 +444,13 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 	}
 	r.hops = min(r.hops, hops+1)
 	r.last, r.until = e.at, e.tx.Point.Time
-	if !was && !e.utxo && !r.paying && !r.outflow && !r.frozen && l.policy != Poison {
+	if !was && !e.utxo && !r.paying && !r.outflow && !r.frozen && (l.policy != Poison || l.judges(r)) {
 		r.unknown = true
+		r.crowd = crowd{received: t.amount, stolen: r.crowd.stolen}
 	}
 	for _, s := range segs {
 		if s.taints() {
+			r.crowd.stolen = addCapped(r.crowd.stolen, s.Units)
 			l.edge(e, t, s, "", route)
 			l.receive(r, s)
 		}

@@ -25,6 +25,8 @@ type Options struct {
 	// DustShare is a floor for all assets, in billionths of what was stolen so far; 1000 (a millionth) if 0, none if
 	// negative. The larger of the two floors counts. Poison knows no dust.
 	DustShare int64
+	// Crowd is the behaviour by which an account is taken for a service although Stop knows nothing of it.
+	Crowd Crowd
 	// Budget bounds the work.
 	Budget Budget
 	// Page is the most movements of one account that are asked for at once; 1024 if 0.
@@ -74,6 +76,10 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.DustShare > billion {
 		return o, fmt.Errorf("options: a dust share of %d is more than all (%d)", o.DustShare, int64(billion))
+	}
+	var err error
+	if o.Crowd, err = o.Crowd.withDefaults(); err != nil {
+		return o, err
 	}
 	fill := func(n *int, name string, d int) error {
 		if *n < 0 {

@@ -18,6 +18,7 @@ const (
 	PassedOn  End = "passed"  // nothing is left of it there
 	OutBudget End = "budget"  // not followed any further: the result is partial
 	Reached   End = "reached" // poison only: marked, with whatever it has
+	Stopped   End = "service" // it turned out to be a service: what came stands in that sink
 )
 
 // A Share is what one holder has of one line, and how it came.
@@ -44,6 +45,8 @@ type Sunk struct {
 	Asset   flow.Asset   `json:"asset"`
 	Line    int          `json:"line"`
 	Reason  string       `json:"reason,omitempty"`
+	Rule    string       `json:"rule,omitempty"`  // of the judgement by which it is a sink; none for a stop that was named
+	Score   int64        `json:"score,omitempty"` // of the judgement, in billionths: the part of what came that is not stolen
 	Claim   flow.Amount  `json:"claim"`
 	Units   flow.Amount  `json:"units"`
 	Pieces  int          `json:"pieces"`
@@ -171,6 +174,8 @@ func (r *Result) addHolders(l *Ledger, offset int) (cuts []string) {
 	for _, rec := range records {
 		end := PassedOn
 		switch {
+		case rec.crowd.stopped:
+			end = Stopped
 		case !rec.state.IsTainted():
 			if l.spent && rec.isLive() {
 				end = OutBudget
@@ -246,7 +251,7 @@ func (r *Result) addSinks(l *Ledger, offset int) {
 		s := l.sinks[k]
 		index[k] = len(r.Sinks)
 		sunk := Sunk{
-			Sink: k.sink, Account: k.account, Asset: k.asset, Line: k.line + offset, Reason: s.reason, Claim: s.claim, Units: s.units,
+			Sink: k.sink, Account: k.account, Asset: k.asset, Line: k.line + offset, Reason: s.reason, Rule: s.rule, Score: s.score, Claim: s.claim, Units: s.units,
 			Pieces: s.count, First: l.real(s.first), Last: l.real(s.last), Time: s.time, Until: s.until, Txs: []flow.Hash{},
 		}
 		line := &r.Lines[sunk.Line-1]
@@ -267,10 +272,14 @@ func (r *Result) addSinks(l *Ledger, offset int) {
 		r.Sinks = append(r.Sinks, sunk)
 	}
 	for e := range l.edges.all {
-		if e.Sink == "" {
-			continue
-		}
 		k := sinkKey{e.Sink, e.sinkAccount(l.options.Backward), e.Asset, e.Line}
+		if e.Sink == "" { // what had come before its holder turned out to be a service
+			r := l.accounts[accountKey{k.account, k.asset}]
+			if r == nil || !r.crowd.stopped || e.Swap == IntoSwap {
+				continue
+			}
+			k.sink = Service
+		}
 		if at, ok := index[k]; ok {
 			if txs := r.Sinks[at].Txs; len(txs) == 0 || txs[len(txs)-1] != e.Tx {
 				r.Sinks[at].Txs = append(txs, e.Tx)
@@ -292,7 +301,7 @@ func (a *Edge) sinkAccount(back bool) flow.Account {
 
 // result writes all that a result says, for its hash.
 func (e *encoder) result(r *Result) {
-	e.text("spoor trace result 2")
+	e.text("spoor trace result 3")
 	e.text(r.Policy)
 	e.uint(uint64(len(r.Lines)))
 	for _, n := range r.Lines {
@@ -326,6 +335,8 @@ func (e *encoder) result(r *Result) {
 		e.asset(s.Asset)
 		e.int(s.Line)
 		e.text(s.Reason)
+		e.text(s.Rule)
+		e.uint(uint64(s.Score))
 		e.amount(s.Claim)
 		e.amount(s.Units)
 		e.int(s.Pieces)

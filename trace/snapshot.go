@@ -43,6 +43,7 @@ func (e *encoder) record(r *record) {
 	e.pos(r.last)
 	e.time(r.time)
 	e.time(r.until)
+	e.crowd(&r.crowd)
 	e.uint(uint64(len(r.got)))
 	for _, g := range r.got {
 		e.int(g.line)
@@ -56,6 +57,32 @@ func (e *encoder) record(r *record) {
 		e.amount(g.Units)
 		e.amount(g.Claim)
 	}
+}
+
+func (e *encoder) crowd(c *crowd) {
+	for _, list := range [2][]flow.Account{c.payers, c.payees} {
+		e.uint(uint64(len(list)))
+		for _, a := range list {
+			e.account(a)
+		}
+	}
+	e.amount(c.received)
+	e.amount(c.stolen)
+	e.bool(c.stopped)
+}
+
+func (d *decoder) crowd(parties int) (c crowd) {
+	for _, list := range [2]*[]flow.Account{&c.payers, &c.payees} {
+		n := d.count(1)
+		if n > max(parties, 0) {
+			d.fail("%d parties", n)
+		}
+		for ; n > 0 && d.err == nil; n-- {
+			*list = append(*list, d.account())
+		}
+	}
+	c.received, c.stolen, c.stopped = d.amount(), d.amount(), d.bool()
+	return c
 }
 
 // sinkKeys are the sub-accounts in order.
@@ -80,6 +107,8 @@ func (e *encoder) sinks(sinks map[sinkKey]*sunk) {
 		e.asset(k.asset)
 		e.int(k.line)
 		e.text(s.reason)
+		e.text(s.rule)
+		e.uint(uint64(s.score))
 		e.amount(s.units)
 		e.amount(s.claim)
 		e.uint(uint64(s.count))
@@ -148,6 +177,7 @@ func (l *Ledger) restoreRecord(d *decoder) {
 	r.source, r.outflow, r.frozen, r.cut = d.bool(), d.bool(), d.bool(), d.bool()
 	r.hops = int(d.small("hops", 1<<62))
 	r.first, r.last, r.time, r.until = d.pos(), d.pos(), d.time(), d.time()
+	r.crowd = d.crowd(l.options.Crowd.Parties)
 	for n := d.count(3); n > 0 && d.err == nil; n-- {
 		r.got = append(r.got, got{d.line(d.int(), len(l.lines), 1), d.amount(), int(d.small("pieces", 1<<62))})
 	}
@@ -185,7 +215,7 @@ func (l *Ledger) restoreSinks(d *decoder) {
 	for n := d.count(12); n > 0 && d.err == nil; n-- {
 		k := sinkKey{Sink(d.text()), d.account(), d.asset(), d.line(d.int(), len(l.lines), 1)}
 		s := &sunk{
-			reason: d.text(), units: d.amount(), claim: d.amount(), count: int(d.small("pieces", 1<<62)),
+			reason: d.text(), rule: d.text(), score: int64(d.small("score", billion)), units: d.amount(), claim: d.amount(), count: int(d.small("pieces", 1<<62)),
 			first: d.pos(), last: d.pos(), time: d.time(), until: d.time(),
 		}
 		if l.sinks[k] != nil {

@@ -285,6 +285,13 @@ func (l *Ledger) arrive(t *transit, p Pass, s Segment, hops int) {
 			sink, reason = stop.sink(), stop.Reason
 		}
 	}
+	if sink == "" {
+		if r := l.serviceAt(e, p.To, []Segment{s}); r != nil {
+			l.arrivalEdges(e, t, p, s, Service)
+			l.sinkAt(e, r, s)
+			return
+		}
+	}
 	if sink == "" && l.policy != Poison && l.isDust(p.ToAsset, s.Line, t.came[accountKey{p.To, p.ToAsset}], s.Claim) {
 		sink = DustSink
 	}
@@ -305,6 +312,10 @@ func (l *Ledger) arrive(t *transit, p Pass, s Segment, hops int) {
 		s.Units = atLeastOne(s.Units.Min(r.state.clean()))
 	}
 	l.arrivalEdges(e, t, p, s, "")
+	if !was {
+		r.crowd = crowd{stolen: r.crowd.stolen}
+	}
+	r.crowd.stolen = addCapped(r.crowd.stolen, s.Units)
 	l.receive(r, s)
 	l.plant(r, was, t.at, s)
 	l.relive(r, was, t.at)

@@ -1,0 +1,231 @@
+package trace
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/spoor-dev/spoor/flow"
+)
+
+// A Crowd is the behaviour by which an account that no label names is taken for a service: many independent accounts pay
+// it and are paid by it, and what it received is for the most part not stolen. It is a judgement from what was there at
+// the moment of the claim: a claim that ends this way stands in the sink "service" under its rule and score.
+//
+// It is judged by account and asset, on account chains, and never for a source. Payments below the floor of
+// Options.Dust, and payments of nothing, count for nothing: they are what strangers can send to anybody.
+type Crowd struct {
+	// Parties is how many distinct payers, none of whom holds claim, and how many distinct payees it takes; 32 if 0.
+	// Nobody is judged if it is negative.
+	Parties int
+	// Stolen is the largest part of what the account received, in billionths, that may be stolen; a tenth if 0.
+	Stolen int64
+}
+
+// CrowdRule names the rule and its version.
+const CrowdRule = "crowd/1"
+
+func (c Crowd) withDefaults() (Crowd, error) {
+	switch {
+	case c.Parties < 0:
+		return Crowd{Parties: -1}, nil
+	case c.Stolen < 0 || c.Stolen > billion:
+		return c, fmt.Errorf("options: a crowd of which %d billionths are stolen", c.Stolen)
+	}
+	if c.Parties == 0 {
+		c.Parties = 32
+	}
+	if c.Stolen == 0 {
+		c.Stolen = billion / 10
+	}
+	return c, nil
+}
+
+// crowd is what a record knows of those around its holder.
+type crowd struct {
+	payers, payees []flow.Account // distinct, in the order in which they came, as many as are asked for
+	received       flow.Amount    // all that ever came, capped
+	stolen         flow.Amount    // the part of it that was stolen, capped
+	stopped        bool           // taken for a service: what comes ends here
+}
+
+// judges reports whether the behaviour of a record is looked at.
+func (l *Ledger) judges(r *record) bool {
+	return l.options.Crowd.Parties > 0 && r.holder.Outpoint.IsZero() && !r.source && !r.outflow && !r.frozen
+}
+
+// watch counts the parties of an event for the records whose behaviour is judged.
+func (l *Ledger) watch(e *event) {
+	if e.utxo || e.fee || l.options.Crowd.Parties < 0 {
+		return
+	}
+	floor := l.options.Dust[e.asset]
+	clean := true
+	for i := range e.givers {
+		g := &e.givers[i]
+		r := l.accounts[accountKey{g.account, e.asset}]
+		if r == nil || !r.isLive() {
+			continue
+		}
+		clean = false
+		if !l.judges(r) {
+			continue
+		}
+		for k := range e.takers {
+			if t := &e.takers[k]; counted(t, floor) {
+				l.meet(r, func(c *crowd) *[]flow.Account { return &c.payees }, t.account)
+			}
+		}
+	}
+	for i := range e.takers {
+		t := &e.takers[i]
+		r := l.accounts[accountKey{t.account, e.asset}]
+		if r == nil || !r.isLive() || !l.judges(r) || !counted(t, floor) {
+			continue
+		}
+		l.touch(r)
+		r.crowd.received = addCapped(r.crowd.received, t.amount)
+		for k := range e.givers {
+			if g := &e.givers[k]; clean && counted(g, floor) {
+				l.meet(r, func(c *crowd) *[]flow.Account { return &c.payers }, g.account)
+			}
+		}
+	}
+}
+
+// counted reports whether a leg is a payment of somebody that counts.
+func counted(g *leg, floor flow.Amount) bool {
+	return !g.account.IsZero() && !g.amount.IsZero() && !g.amount.Less(floor)
+}
+
+// meet adds an account to one of the lists of a record, if it is new and there is room.
+func (l *Ledger) meet(r *record, list func(*crowd) *[]flow.Account, a flow.Account) {
+	known := *list(&r.crowd)
+	if len(known) >= l.options.Crowd.Parties || a == r.holder.Account || slices.Contains(known, a) {
+		return
+	}
+	l.touch(r)
+	*list(&r.crowd) = append(known[:len(known):len(known)], a)
+}
+
+// recall lets a record know what its holder did before the claim came.
+func (l *Ledger) recall(r *record, b Balance) {
+	if !l.judges(r) {
+		return
+	}
+	l.touch(r)
+	received, ok := b.In.Amount()
+	if !ok {
+		received = most
+	}
+	r.crowd.received = addCapped(r.crowd.received, received)
+	later := r.crowd
+	r.crowd.payers, r.crowd.payees = nil, nil
+	for _, side := range []struct {
+		list        func(*crowd) *[]flow.Account
+		past, since []flow.Account
+	}{
+		{func(c *crowd) *[]flow.Account { return &c.payers }, b.Payers, later.payers},
+		{func(c *crowd) *[]flow.Account { return &c.payees }, b.Payees, later.payees},
+	} {
+		for _, a := range slices.Concat(side.past, side.since) {
+			l.meet(r, side.list, a)
+		}
+	}
+}
+
+// isCrowd judges a record.
+func (l *Ledger) isCrowd(r *record) bool {
+	c, n := &r.crowd, l.options.Crowd.Parties
+	return l.judges(r) && len(c.payers) >= n && len(c.payees) >= n && c.stolenShare() <= l.options.Crowd.Stolen
+}
+
+// stolenShare is the stolen part of what came, in billionths.
+func (c *crowd) stolenShare() int64 {
+	if c.received.IsZero() {
+		return billion
+	}
+	ppb, _ := flow.NewAmount(billion).Share(c.stolen.Min(c.received), c.received).Uint64()
+	return int64(ppb)
+}
+
+// reason says in words why the account is taken for a service; it is what was known when the first claim ended there.
+func (c *crowd) reason() string {
+	return fmt.Sprintf("behaves like a service: at least %d payers and %d payees, %s of what it received is stolen",
+		len(c.payers), len(c.payees), percent(c.stolenShare()))
+}
+
+// percent writes billionths with two digits behind the point.
+func percent(ppb int64) string { return fmt.Sprintf("%d.%02d %%", ppb/10_000_000, ppb/100_000%100) }
+
+// serviceAt is the record of a taker that is taken for a service, or becomes one now; else nil.
+func (l *Ledger) serviceAt(e *event, a flow.Account, segs []Segment) *record {
+	if e.utxo {
+		return nil
+	}
+	r := l.accounts[accountKey{a, e.asset}]
+	if r == nil || !l.judges(r) || !r.crowd.stopped && !r.isLive() {
+		return nil
+	}
+	if !r.crowd.stopped {
+		l.touch(r)
+		for _, s := range segs {
+			if s.taints() {
+				r.crowd.stolen = addCapped(r.crowd.stolen, s.Units)
+			}
+		}
+		if !l.isCrowd(r) {
+			return nil
+		}
+		l.stop(e, r)
+	}
+	return r
+}
+
+// stopGivers judges those who are about to pay.
+func (l *Ledger) stopGivers(e *event) {
+	if e.utxo {
+		return
+	}
+	for i := range e.givers {
+		r := l.accounts[accountKey{e.givers[i].account, e.asset}]
+		if r != nil && r.isLive() && l.isCrowd(r) {
+			l.stop(e, r)
+		}
+	}
+}
+
+// stop ends the claim that has come to rest with a holder which turns out to be a service; e is the event at hand.
+func (l *Ledger) stop(e *event, r *record) {
+	l.touch(r)
+	was := r.isLive()
+	r.crowd.stopped, r.unknown = true, false
+	for i := range r.state.Len() {
+		if s := r.state.At(i); s.taints() {
+			l.sinkAt(e, r, s)
+		}
+	}
+	r.state.clear()
+	l.relive(r, was, flow.Pos{})
+}
+
+// stopAtOnce is stop for a holder whom the claim has only just reached: the edges that brought it end there.
+func (l *Ledger) stopAtOnce(r *record) {
+	l.stop(&event{at: r.last, asset: r.holder.Asset, tx: flow.Tx{Point: flow.Point{Time: r.until}}}, r)
+	at := l.real(r.last)
+	l.edges.back(func(e *Edge) bool {
+		if e.At.Height != at.Height || e.At.Tx != at.Tx {
+			return false
+		}
+		if to := e.sinkAccount(l.options.Backward); to == r.holder.Account && e.Asset == r.holder.Asset && e.Sink == "" && e.Swap != IntoSwap {
+			e.Sink = Service
+		}
+		return true
+	})
+}
+
+// sinkAt ends a claim at a holder that is taken for a service.
+func (l *Ledger) sinkAt(e *event, r *record, s Segment) {
+	l.sink(e, Service, r.holder.Account, s, r.crowd.reason())
+	p := l.sinks[sinkKey{Service, r.holder.Account, r.holder.Asset, s.Line}]
+	p.rule, p.score = CrowdRule, billion-r.crowd.stolenShare()
+}
