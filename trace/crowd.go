@@ -50,7 +50,7 @@ type crowd struct {
 
 // judges reports whether the behaviour of a record is looked at.
 func (l *Ledger) judges(r *record) bool {
-	return l.options.Crowd.Parties > 0 && r.holder.Outpoint.IsZero() && !r.source && !r.outflow && !r.frozen
+	return l.options.Crowd.Parties > 0 && r.holder.Outpoint.IsZero() && !r.source && !r.frozen && !l.leaks(r.holder.Account, r.holder.Asset)
 }
 
 // watch counts the parties of an event for the records whose behaviour is judged.
@@ -198,7 +198,7 @@ func (l *Ledger) stopGivers(e *event) {
 func (l *Ledger) stop(e *event, r *record) {
 	l.touch(r)
 	was := r.isLive()
-	r.crowd.stopped, r.unknown = true, false
+	r.crowd.stopped, r.unknown, r.carved = true, false, flow.Amount{}
 	for i := range r.state.Len() {
 		if s := r.state.At(i); s.taints() {
 			l.sinkAt(e, r, s)
@@ -206,21 +206,6 @@ func (l *Ledger) stop(e *event, r *record) {
 	}
 	r.state.clear()
 	l.relive(r, was, flow.Pos{})
-}
-
-// stopAtOnce is stop for a holder whom the claim has only just reached: the edges that brought it end there.
-func (l *Ledger) stopAtOnce(r *record) {
-	l.stop(&event{at: r.last, asset: r.holder.Asset, tx: flow.Tx{Point: flow.Point{Time: r.until}}}, r)
-	at := l.real(r.last)
-	l.edges.back(func(e *Edge) bool {
-		if e.At.Height != at.Height || e.At.Tx != at.Tx {
-			return false
-		}
-		if to := e.sinkAccount(l.options.Backward); to == r.holder.Account && e.Asset == r.holder.Asset && e.Sink == "" && e.Swap != IntoSwap {
-			e.Sink = Service
-		}
-		return true
-	})
 }
 
 // sinkAt ends a claim at a holder that is taken for a service.

@@ -123,17 +123,6 @@ func (e *edgeList) last() *Edge {
 	return &c[len(c)-1]
 }
 
-// back goes through the edges from the last one on, until f is false.
-func (e *edgeList) back(f func(*Edge) bool) {
-	for i := len(e.chunks) - 1; i >= 0; i-- {
-		for k := len(e.chunks[i]) - 1; k >= 0; k-- {
-			if !f(&e.chunks[i][k]) {
-				return
-			}
-		}
-	}
-}
-
 func (e *edgeList) push(edge *Edge) {
 	last := len(e.chunks) - 1
 	if last < 0 || len(e.chunks[last]) == cap(e.chunks[last]) {

@@ -255,7 +255,7 @@ func (l *Ledger) open(r *record, b Balance) {
 	r.unknown = false
 	l.recall(r, b)
 	if l.isCrowd(r) {
-		l.stopAtOnce(r)
+		l.stop(&event{at: r.last, asset: r.holder.Asset, tx: flow.Tx{Point: flow.Point{Time: r.until}}}, r)
 		return
 	}
 	if l.policy == Poison {

@@ -158,28 +158,29 @@ func (l *Ledger) spend(e *event) bool {
 	return true
 }
 
-// receiveClean adds what tainted holders receive from clean ones.
+// receiveClean adds what tainted holders receive from clean ones. Poison keeps no clean money, but it judges crowds.
 func (l *Ledger) receiveClean(e *event) {
 	if e.utxo {
 		return
 	}
-	l.watch(e)
-	if l.policy == Poison {
-		return
-	}
 	floor := l.options.Dust[e.asset]
-	counted := false
+	first := true
 	for i := range e.takers {
 		t := &e.takers[i]
 		r := l.accounts[accountKey{t.account, e.asset}]
-		if r == nil || !r.isLive() || r.outflow || t.amount.IsZero() || t.amount.Less(floor) {
+		if r == nil || !r.isLive() || r.outflow || t.amount.IsZero() || t.amount.Less(floor) || l.policy == Poison && !l.judges(r) {
 			continue
 		}
-		if !counted && !l.spend(e) {
-			return
+		if first {
+			if !l.spend(e) {
+				return
+			}
+			l.watch(e)
+			first = false
 		}
-		counted = true
-		l.put(r, []Segment{{Units: t.amount}})
+		if l.policy != Poison {
+			l.put(r, []Segment{{Units: t.amount}})
+		}
 	}
 }
 

@@ -174,7 +174,7 @@ func (r *Result) addHolders(l *Ledger, offset int) (cuts []string) {
 	for _, rec := range records {
 		end := PassedOn
 		switch {
-		case rec.crowd.stopped:
+		case rec.crowd.stopped && !rec.source:
 			end = Stopped
 		case !rec.state.IsTainted():
 			if l.spent && rec.isLive() {
