@@ -266,36 +266,29 @@ func (w *walk) seek(c *cursor, from flow.Pos) error {
 
 // settle asks the graph for all that is needed before the next step.
 func (w *walk) settle(ctx context.Context) error {
+	if err := w.askBalances(ctx); err != nil {
+		return err
+	}
 	b := &w.buffers
-	b.coins, b.made, b.records, b.balances = b.coins[:0], b.made[:0], b.records[:0], b.balances[:0]
-	clear(b.known)
+	b.coins, b.made = b.coins[:0], b.made[:0]
 	for _, l := range w.ledgers {
 		for _, f := range l.fresh {
 			r := f.record
-			if r != nil && r.unknown {
-				ask := l.balanceAsk(r)
-				if _, ok := b.known[ask]; !ok {
-					b.known[ask] = len(b.balances)
-					b.balances = append(b.balances, ask)
-				}
-				b.records = append(b.records, ledgerRecord{l, r})
+			switch {
+			case r == nil:
+				w.want(f.account, f.from)
+			case !r.isLive(): // it turned out to be a service
+			case r.holder.Outpoint.IsZero():
+				w.want(f.account, f.from)
+			case !w.coins[r.holder.Outpoint]:
+				w.coins[r.holder.Outpoint] = true
+				b.coins = append(b.coins, r.holder.Outpoint)
+				b.made = append(b.made, r.last)
 			}
-			if r != nil && !r.holder.Outpoint.IsZero() {
-				if o := r.holder.Outpoint; !w.coins[o] {
-					w.coins[o] = true
-					b.coins = append(b.coins, o)
-					b.made = append(b.made, r.last)
-				}
-				continue
-			}
-			w.want(f.account, f.from)
 		}
 		l.fresh = l.fresh[:0]
 	}
 	if err := w.askCoins(ctx); err != nil {
-		return err
-	}
-	if err := w.askBalances(ctx); err != nil {
 		return err
 	}
 	for len(w.wanting) > 0 {
@@ -430,6 +423,20 @@ func (w *walk) askCoins(ctx context.Context) error {
 
 func (w *walk) askBalances(ctx context.Context) error {
 	b := &w.buffers
+	b.records, b.balances = b.records[:0], b.balances[:0]
+	clear(b.known)
+	for _, l := range w.ledgers {
+		for _, f := range l.fresh {
+			if r := f.record; r != nil && r.unknown {
+				ask := l.balanceAsk(r)
+				if _, ok := b.known[ask]; !ok {
+					b.known[ask] = len(b.balances)
+					b.balances = append(b.balances, ask)
+				}
+				b.records = append(b.records, ledgerRecord{l, r})
+			}
+		}
+	}
 	if len(b.records) == 0 {
 		return nil
 	}
