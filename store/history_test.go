@@ -183,7 +183,7 @@ func TestHistoryOfParties(t *testing.T) {
 			}
 			var all []string
 			for _, a := range accounts {
-				all = append(all, a.Key())
+				all = append(all, strings.TrimPrefix(a.Address(), c.String()+":"))
 			}
 			return strings.Join(all, " ")
 		}
