@@ -191,15 +191,25 @@ func (r Rules) coinMoved(c Call) (flow.Movement, bool) {
 	return flow.In1Out1(kind, r.coin, c.Place, r.Account(c.From), r.Account(c.To), c.Value), true
 }
 
-// The selectors of the two functions that move an ERC-20 token.
+// The selectors of the functions that move an ERC-20 token, and of those that wrap and unwrap the coin.
 var (
 	selectTransfer     = [4]byte{0xa9, 0x05, 0x9c, 0xbb} // transfer(address,uint256)
 	selectTransferFrom = [4]byte{0x23, 0xb8, 0x72, 0xdd} // transferFrom(address,address,uint256)
+	selectDeposit      = [4]byte{0xd0, 0xe3, 0x0d, 0xb0} // deposit()
+	selectWithdraw     = [4]byte{0x2e, 0x1a, 0x7d, 0x4d} // withdraw(uint256)
 )
 
 // tokenCalled reads a token's movement from the data of a call. Of an address the low 20 bytes count, as for a contract.
 func (r Rules) tokenCalled(c Call) (flow.Movement, bool) {
-	if c.Kind != Plain || len(c.Input) < 4 {
+	if c.Kind != Plain || c.Input == nil {
+		return flow.Movement{}, false
+	}
+	if slices.Contains(r.wrapped, c.To) {
+		if m, ok := r.wrapCalled(c); ok {
+			return m, true
+		}
+	}
+	if len(c.Input) < 4 {
 		return flow.Movement{}, false
 	}
 	from, words := c.From, c.Input[4:]
@@ -222,6 +232,22 @@ func (r Rules) tokenCalled(c Call) (flow.Movement, bool) {
 	}
 	m := r.move(flow.TokenMove, flow.Token(r.Account(c.To)), c.Place, from, Address(words[12:32]), amount)
 	return m, len(m.In)+len(m.Out) > 0
+}
+
+// wrapCalled reads what a call of a wrapped coin's contract issued or destroyed. Coin that is sent there without a word is a
+// deposit too.
+func (r Rules) wrapCalled(c Call) (flow.Movement, bool) {
+	token := flow.Token(r.Account(c.To))
+	switch {
+	case len(c.Input) == 0, len(c.Input) >= 4 && [4]byte(c.Input[:4]) == selectDeposit:
+		m := r.move(flow.Wrap, token, c.Place, Address{}, c.From, c.Value)
+		return m, !c.Value.IsZero() && len(m.Out) > 0
+	case len(c.Input) >= 36 && [4]byte(c.Input[:4]) == selectWithdraw:
+		v, err := flow.AmountFromBytes(c.Input[4:36])
+		m := r.move(flow.Unwrap, token, c.Place, c.From, Address{}, v)
+		return m, err == nil && !v.IsZero() && len(m.In) > 0
+	}
+	return flow.Movement{}, false
 }
 
 // move is a movement of a token: the zero address stands for its issue or its end.

@@ -117,6 +117,38 @@ func TestOrderOfCallsAndLogs(t *testing.T) {
 	}
 }
 
+// The calls of a wrapped coin's contract wrap and unwrap, where there are no logs to say so.
+func TestWrapsFromCalls(t *testing.T) {
+	v := flow.NewAmount
+	withdraw := append(selectWithdraw[:], wordOf(t, 5)...)
+	for _, c := range []struct {
+		name string
+		call Call
+		want string
+	}{
+		{"deposit", Call{From: ann, To: weth, Value: v(5), Input: selectDeposit[:]}, "internal/0 slip44: ann 5 > weth 5\nwrap/0 erc20: nobody > ann 5\n"},
+		{"sent", Call{From: ann, To: weth, Value: v(5), Input: []byte{}}, "internal/0 slip44: ann 5 > weth 5\nwrap/0 erc20: nobody > ann 5\n"},
+		{"input-not-known", Call{From: ann, To: weth, Value: v(5)}, "internal/0 slip44: ann 5 > weth 5\n"},
+		{"deposit-of-nothing", Call{From: ann, To: weth, Input: selectDeposit[:]}, ""},
+		{"withdraw", Call{From: ann, To: weth, Input: withdraw}, "unwrap/0 erc20: ann 5 > nobody\n"},
+		{"withdraw-short", Call{From: ann, To: weth, Input: withdraw[:35]}, ""},
+		{"withdraw-failed", Call{From: ann, To: weth, Input: withdraw, Failed: true}, ""},
+		{"withdraw-elsewhere", Call{From: ann, To: token, Input: withdraw}, ""},
+		{"delegated", Call{Kind: Still, From: ann, To: weth, Input: withdraw}, ""},
+	} {
+		c.call.Path = []uint32{0}
+		tx := Tx{Calls: []Call{c.call}}
+		moves, _ := rules.Movements(tx)
+		if got := story(moves); got != c.want {
+			t.Errorf("%s: got %q want %q", c.name, got, c.want)
+		}
+		tx.Logs = []Log{}
+		if moves, _ := rules.Movements(tx); strings.Contains(story(moves), "wrap") {
+			t.Errorf("%s: told by a call though there are logs: %s", c.name, story(moves))
+		}
+	}
+}
+
 func TestTokensFromLogs(t *testing.T) {
 	from, to := topicOf(ann), topicOf(ben)
 	dirty := from
