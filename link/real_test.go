@@ -27,7 +27,7 @@ type fact struct {
 }
 
 // Each swap is found with its amounts, at the customer or, where the customer took coins that were wrapped before, at the
-// maker on the other side. The blocks have no logs: transfers of tokens are read from call data, and wraps are not seen.
+// maker on the other side. The blocks have no logs: transfers and wraps are read from call data.
 func TestRealSwaps(t *testing.T) {
 	dir := measure.Path(t, "data/onchain/evm-mainnet-blocks/mev-inspect")
 	text, err := os.ReadFile(filepath.Join(dir, "expected_events.json"))
