@@ -80,9 +80,9 @@ func (t *traffic) asset(chain int) (asset, flow.Amount) {
 	case x < etherShare:
 		return ether.on(chain), etherAmount(rng)
 	case x < etherShare+usdtShare:
-		return usdt.on(chain), stableAmount(rng, usdtMu, usdtSigma)
+		return usdt.on(chain), stableAmount(rng, usdtSpread)
 	case x < etherShare+usdtShare+usdcShare:
-		return usdc.on(chain), stableAmount(rng, usdcMu, usdcSigma)
+		return usdc.on(chain), stableAmount(rng, usdcSpread)
 	}
 	return (firstToken + asset(t.tokens.draw(rng))).on(chain), tokenAmount(rng)
 }
@@ -179,9 +179,9 @@ func (t *traffic) swap(chain int, router *service) {
 	case ether:
 		v = etherAmount(w.rng)
 	case usdt:
-		v = stableAmount(w.rng, usdtMu, usdtSigma)
+		v = stableAmount(w.rng, usdtSpread)
 	default:
-		v = stableAmount(w.rng, usdcMu, usdcSigma)
+		v = stableAmount(w.rng, usdcSpread)
 	}
 	v = v.Min(times(w.balance[holding{s.hot, give}], 1, 100))
 	who := t.user()
