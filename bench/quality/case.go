@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -46,6 +47,13 @@ func Find(dirs []string) ([]Folder, error) {
 				return nil
 			}
 			seen[p] = true
+			m, err := readMaker(p)
+			if err != nil {
+				return err
+			}
+			if m.Generator != "" && kind == "planted" {
+				kind = "simulated"
+			}
 			name := path.Join(filepath.Base(filepath.Dir(p)), filepath.Base(p))
 			found = append(found, Folder{Name: name, Path: p, Kind: kind})
 			return filepath.SkipDir
@@ -57,7 +65,7 @@ func Find(dirs []string) ([]Folder, error) {
 	return found, nil
 }
 
-// kindOf is the kind of the case that lies in a folder, "" if none does.
+// kindOf is the form of the case that lies in a folder, "" if none does.
 func kindOf(dir string) string {
 	switch {
 	case isThere(dir, "transfers.csv") && isThere(dir, "sources.csv") && isThere(filepath.Join(dir, "truth"), "truth_transfers.csv"):
@@ -81,26 +89,42 @@ func (f Folder) Load(ctx context.Context) (*Case, error) {
 	return c, nil
 }
 
-// chain reads the transfers of a folder into a store in memory, and counts its movements.
-func (f Folder) chain(ctx context.Context, kind, file string) (s store.Snapshot, movements int64, err error) {
-	in, name, err := open(f.Path, file)
-	if err != nil {
-		return nil, 0, err
-	}
-	if err := in.Close(); err != nil {
-		return nil, 0, err
-	}
-	input, err := engine.Open(kind+":"+name, engine.InputConfig{})
-	if err != nil {
-		return nil, 0, err
+// chain reads tables into a store in memory, and counts their movements.
+func chain(ctx context.Context, kind string, tables []string) (s store.Snapshot, movements int64, err error) {
+	var inputs []engine.Input
+	for _, t := range tables {
+		in, err := engine.Open(kind+":"+t, engine.InputConfig{})
+		if err != nil {
+			return nil, 0, err
+		}
+		inputs = append(inputs, in)
 	}
 	st := memstore.New()
-	stats, err := engine.Ingest(ctx, st, []engine.Input{input}, engine.Watcher{})
+	stats, err := engine.Ingest(ctx, st, inputs, engine.Watcher{})
 	if err != nil {
 		return nil, 0, err
 	}
 	s, err = st.Snapshot()
 	return s, stats.Movements, err
+}
+
+// tables are the files of transfers in a planted case: transfers.csv, and one more for each further chain.
+func (f Folder) tables() ([]string, error) {
+	first, err := pathOf(f.Path, "transfers.csv")
+	if err != nil {
+		return nil, err
+	}
+	entries, err := os.ReadDir(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	tables := []string{first}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), "transfers-") && strings.Contains(e.Name(), ".csv") && e.Type().IsRegular() {
+			tables = append(tables, filepath.Join(f.Path, e.Name()))
+		}
+	}
+	return tables, nil
 }
 
 // newCase is a case over a chain, with the theft looked up in it.
@@ -117,7 +141,11 @@ func newCase(ctx context.Context, f Folder, s store.Snapshot, t engine.TheftFile
 
 // planted reads a case of the planted form.
 func (f Folder) planted(ctx context.Context) (*Case, error) {
-	s, movements, err := f.chain(ctx, "transfers-csv", "transfers.csv")
+	tables, err := f.tables()
+	if err != nil {
+		return nil, err
+	}
+	s, movements, err := chain(ctx, "transfers-csv", tables)
 	if err != nil {
 		return nil, err
 	}
@@ -160,8 +188,12 @@ func (c *Case) readTruth(ctx context.Context, dir string) error {
 		if _, ok := t.Transfers[id]; ok {
 			return fmt.Errorf("transfer %s %d is named twice", id.Tx, id.Index)
 		}
-		if x.Asset, x.Amount, err = c.moved(ctx, id); err != nil {
+		var whole flow.Amount
+		if x.Asset, whole, err = c.moved(ctx, id); err != nil {
 			return err
+		}
+		if x.Stolen.IsZero() {
+			x.Stolen = whole
 		}
 		t.Transfers[id] = x
 		return nil
@@ -203,7 +235,7 @@ func (c *Case) readTruth(ctx context.Context, dir string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return c.readHoldings(dir)
+	return c.readEndings(dir)
 }
 
 // maxCents bounds a transfer so that all rows together stay below 2⁶³: ten billion dollars.
@@ -219,6 +251,11 @@ func (r row) trueTransfer() (id TransferID, x TrueTransfer, err error) {
 	}
 	if x.IntoEnd, err = r.yes("into_terminal"); err != nil {
 		return id, x, err
+	}
+	if units := r.text("stolen_units"); units != "" {
+		if x.Stolen, err = flow.ParseAmount(units); err != nil {
+			return id, x, fmt.Errorf("stolen_units: %w", err)
+		}
 	}
 	x.Reachable, err = r.yes("reachable")
 	return id, x, err
@@ -243,24 +280,32 @@ func (c *Case) moved(ctx context.Context, id TransferID) (flow.Asset, flow.Amoun
 	return flow.Asset{}, flow.Amount{}, fmt.Errorf("transfer %s %d is not in the case", id.Tx, id.Index)
 }
 
-// account reads an address; one without a chain is on the case's, if that is of the same kind.
+// account reads an address; one without a chain is on the case's first, if that is of the same kind.
 func (c *Case) account(text string) (flow.Account, error) {
 	a, err := flow.ParseAccount(text)
 	if err != nil || strings.Contains(text, ":") {
 		return a, err
 	}
-	if chains := c.Store.Chains(); len(chains) == 1 {
-		if moved, err := a.On(chains[0]); err == nil {
-			return moved, nil
-		}
+	return c.home(a), nil
+}
+
+// home is an address on the case's first chain, where it can be there: the lists of the truth know addresses without
+// chains.
+func (c *Case) home(a flow.Account) flow.Account {
+	if moved, err := a.On(c.Store.Chains()[0]); err == nil {
+		return moved
 	}
-	return a, nil
+	return a
 }
 
 // heist reads a case of the heist form, in which accounts alone are known. The thieves are the accounts with the label
 // heist that are named as such; every other label but heist is of a service.
 func (f Folder) heist(ctx context.Context) (*Case, error) {
-	s, movements, err := f.chain(ctx, "heist-csv", "all-tx.csv")
+	table, err := pathOf(f.Path, "all-tx.csv")
+	if err != nil {
+		return nil, err
+	}
+	s, movements, err := chain(ctx, "heist-csv", []string{table})
 	if err != nil {
 		return nil, err
 	}
@@ -323,31 +368,3 @@ func isThief(name string) bool { return name == "ml_transit_0" || strings.Contai
 
 // quoted is a field of a CSV row.
 func quoted(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-
-// readHoldings reads where the loot stands at the end, if the truth says so: holdings.csv with the columns address,
-// stolen_asset and claim, in units of the stolen asset.
-func (c *Case) readHoldings(dir string) error {
-	err := readFile(dir, "holdings.csv", []string{"address", "stolen_asset", "claim"}, func(r row) error {
-		a, err := c.account(r.text("address"))
-		if err != nil {
-			return err
-		}
-		asset, err := engine.ParseAsset(a.Chain(), r.text("stolen_asset"))
-		if err != nil {
-			return err
-		}
-		if asset.IsZero() {
-			return errors.New("no stolen_asset")
-		}
-		v, err := flow.ParseAmount(r.text("claim"))
-		if err != nil {
-			return fmt.Errorf("claim: %w", err)
-		}
-		c.Truth.Holdings = append(c.Truth.Holdings, Place{a, asset, v})
-		return nil
-	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}

@@ -31,7 +31,10 @@ func smallCase() map[string]string {
 		"truth/truth_addresses.csv":   "address,role,is_service\n" + thief + ",source,0\n" + alice + ",laundering,0\n" + shop + ",terminal,1\n",
 		"truth/neutral_transfers.csv": "tx_hash,log_index,reason\n",
 		"truth/services.csv":          "address\n" + shop + "\n",
-		"truth/holdings.csv":          "address,stolen_asset,claim\n" + shop + ",ETH,1000\n",
+		"truth/holdings.csv":          "theft,chain,account,asset,stolen_units,claim\n",
+		"truth/sinks.csv": "theft,kind,service,via,chain,asset,stolen_units,claim,labelled,swept\n" +
+			"0,exchange," + shop + ",,eip155:1,ETH,1000,600,1,0\n0,exchange," + shop + "," + bob + ",eip155:1,ETH,1000,400,1,1\n",
+		"params.json": `{"thefts": [{"theft": 0, "asset": "ETH", "more": 1}]}`,
 	}
 }
 
@@ -87,10 +90,12 @@ func TestSmallCases(t *testing.T) {
 			if r.NodePrecision != 1 || r.NodeRecall != 1 || r.Visited != 3 || r.Hash.IsZero() {
 				t.Errorf("%s, %s: %+v; want everything found", x.kind, r.Method, r)
 			}
-			if s := r.TransferScore; x.kind == "planted" && (s.Flow != 1 || s.Terminus != 1 || s.Precision != 1 || s.ValuePrecision != 1 || s.ValueRecall != 1) {
+			if s := r.TransferScore; (s != nil) != (x.kind == "planted" && r.Method != "rank") {
+				t.Errorf("%s, %s: transfers %+v", x.kind, r.Method, s)
+			} else if s != nil && (s.Flow != 1 || s.Terminus != 1 || s.Precision != 1 || s.ValuePrecision != 1 || s.ValueRecall != 1) {
 				t.Errorf("%s: %+v; want everything found", r.Method, s)
 			}
-			if says := x.kind == "planted" && !strings.Contains("poison reach reach-stops", r.Method); says != (r.ClaimError != nil) || says && *r.ClaimError != 0 {
+			if says := x.kind == "planted" && !strings.Contains("poison rank reach-stops", r.Method); says != (r.ClaimError != nil) || says && *r.ClaimError != 0 {
 				t.Errorf("%s, %s: error of claims %v", x.kind, r.Method, r.ClaimError)
 			}
 		}
@@ -112,9 +117,14 @@ func TestBrokenCases(t *testing.T) {
 		{"bad-address", "truth/truth_addresses.csv", alice, "0xa2", "truth_addresses.csv: line 3"},
 		{"bad-service", "truth/services.csv", shop, "shop", "services.csv: line 2"},
 		{"bad-neutral", "truth/neutral_transfers.csv", "reason\n", "reason\nx,0,\n", "neutral_transfers.csv: line 2"},
-		{"bad-claim", "truth/holdings.csv", "1000", "1e3", "holdings.csv: line 2: claim"},
-		{"ticker", "truth/holdings.csv", "ETH", "USDT", "holdings.csv: line 2"},
-		{"no-asset", "truth/holdings.csv", "ETH", "", "holdings.csv: line 2: no stolen_asset"},
+		{"bad-claim", "truth/sinks.csv", "600", "6e2", "sinks.csv: line 2: claim"},
+		{"bad-account", "truth/holdings.csv", "claim\n", "claim\n0,eip155:1,0x00,ETH,1,1\n", "holdings.csv: line 2: account"},
+		{"bad-swept", "truth/sinks.csv", "1,1\n", "1,maybe\n", "sinks.csv: line 3: swept"},
+		{"bad-theft", "truth/sinks.csv", "0,exchange", "first,exchange", `sinks.csv: line 2: theft "first"`},
+		{"no-theft", "truth/sinks.csv", "0,exchange", "7,exchange", "sinks.csv: line 2: theft 7: params.json names no such theft"},
+		{"ticker", "params.json", "ETH", "USDT", "sinks.csv: line 2"},
+		{"no-params", "params.json", "thefts", "stolen", "sinks.csv: line 2: theft 0: params.json names no such theft"},
+		{"bad-units", "truth/truth_transfers.csv", "reachable\n", "reachable,stolen_units\n" + tx(1) + ",0,1,1,1,-4\n", "line 2: stolen_units"},
 		{"open-quote", "truth/services.csv", shop, `"` + strings.Repeat("x", 2<<20), "quote that does not end"},
 		{"no-sources", "sources.csv", thief + ",10,100\n", "", "sources.csv"},
 		{"absent-thief", "sources.csv", thief, "0x00000000000000000000000000000000000000ff", "nothing of this theft"},
@@ -157,6 +167,15 @@ func TestFind(t *testing.T) {
 	}
 	if _, err := Find([]string{filepath.Join(one, "absent")}); err == nil {
 		t.Error("a folder that is not there: no error")
+	}
+	made := smallCase()
+	made["params.json"] = `{"generator": "somebody's 1"}`
+	if folders, err := Find([]string{folder(t, "made", made)}); err != nil || len(folders) != 1 || folders[0].Kind != "simulated" {
+		t.Errorf("a case with a generator: %+v, %v; want a simulated one", folders, err)
+	}
+	made["params.json"] = `{`
+	if _, err := Find([]string{folder(t, "broken", made)}); err == nil || !strings.Contains(err.Error(), "params.json") {
+		t.Errorf("broken params.json: %v", err)
 	}
 }
 

@@ -50,7 +50,7 @@ func check(t *testing.T, cases ...*Case) {
 
 func TestGoldenSimulated(t *testing.T) {
 	var cases []*Case
-	for _, g := range Simulated() {
+	for _, g := range SimulatedCases() {
 		c, err := g.Load(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -133,9 +133,7 @@ func TestDifferencesAndMerge(t *testing.T) {
 }
 
 func TestTableFitsItsWidth(t *testing.T) {
-	short := Simulated()[0]
-	short.Shape.Movements, short.Shape.Accounts, short.Shape.Theft.Hops = 2000, 500, 4
-	c, err := short.Load(t.Context())
+	c, err := load(t, folder(t, "small", smallCase()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package quality
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"math/big"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/trace"
+	"github.com/spoor-dev/spoor/trace/rank"
 )
 
 // Methods are the methods that are measured. Each has one line here, and one set of parameters for all cases.
@@ -24,6 +26,7 @@ func Methods() []Method {
 		ledger("clean-first", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.CleanFirst}}),
 		ledger("poison", "ranked by hops; swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.Poison}}),
 		ledger("haircut-no-swaps", stops, trace.Options{Swaps: engine.NoSwaps(), Policies: []trace.Policy{trace.Haircut}}),
+		{"rank", "exploration by what waits most, as it is without options; accounts only; swaps " + swaps.Rule + "; " + stops, explore},
 		{"reach-stops", "all that is reachable in the order of time, ranked by hops; " + stops, reachUpToServices},
 		{"reach", "all that is reachable in the order of time, ranked by hops; no stops", reachAll},
 	}
@@ -42,7 +45,7 @@ func ledger(name, parameters string, o trace.Options) Method {
 
 // fromAnswer reads an answer as its files show it: the rows of transfers.csv and addresses.csv, in their order.
 func fromAnswer(a *engine.Answer) Found {
-	f := Found{Partial: a.Partial, Hash: a.Report.Hash, Places: []Place{}}
+	f := Found{Partial: a.Partial, Hash: a.Report.Hash, Transfers: []Carried{}, Places: []Place{}}
 	rules := claiming(a.Report)
 	marked := map[TransferID]bool{}
 	for _, e := range engine.EdgeRows(a.Report) {
@@ -111,6 +114,23 @@ func nearer(x, y int) int {
 		return -1
 	}
 	return x - y
+}
+
+// explore ranks accounts by how much of the stolen money's ways leads to them.
+func explore(ctx context.Context, c *Case) (Found, error) {
+	r, err := rank.Explore(ctx, engine.NewGraph(c.Store), c.Theft, rank.Options{Stop: c.Labels.Stop, Swaps: engine.NetSwaps()})
+	if err != nil {
+		return Found{}, err
+	}
+	f := Found{Visited: len(r.Accounts), Partial: r.Partial}
+	h := sha256.New()
+	for _, a := range r.Accounts {
+		f.Addresses = append(f.Addresses, a.Account)
+		f.Depth = max(f.Depth, a.Hops)
+		h.Write([]byte(a.Account.String()))
+	}
+	f.Hash = flow.Hash(h.Sum(nil))
+	return f, nil
 }
 
 func reachAll(ctx context.Context, c *Case) (Found, error) {

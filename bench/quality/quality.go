@@ -34,7 +34,7 @@ type Method struct {
 
 // Found is what a method answers.
 type Found struct {
-	Transfers []Carried      // in any order; a transfer may be there several times
+	Transfers []Carried      // in any order; one may be there several times; nil for a method that ranks accounts only
 	Addresses []flow.Account // the best first; of one that is there several times the first place counts
 	Places    []Place        // where the loot stands at the end; nil for a method that does not say
 	Visited   int            // accounts that were looked at
@@ -102,6 +102,9 @@ func Run(ctx context.Context, c *Case, methods []Method) iter.Seq2[Result, error
 			if err != nil {
 				yield(Result{}, fmt.Errorf("%s on %s: %w", m.Name, c.Name, err))
 				return
+			}
+			for i, a := range found.Addresses {
+				found.Addresses[i] = c.home(a)
 			}
 			r := Result{
 				Workload: "quality", Case: c.Name, Kind: c.Kind, Method: m.Name, Parameters: m.Parameters, N: c.Movements,

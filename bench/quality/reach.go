@@ -18,7 +18,7 @@ import (
 // all that the theft can have touched. Nearer accounts are ranked first, of two equally near the one that was reached
 // first. Where stop says so, it does not go on.
 func reach(ctx context.Context, c *Case, stop func(flow.Account) bool) (Found, error) {
-	w := &reaching{graph: engine.NewGraph(c.Store), reached: map[flow.Account]*arrival{}, seen: map[TransferID]bool{}}
+	w := &reaching{graph: engine.NewGraph(c.Store), reached: map[flow.Account]*arrival{}, seen: map[TransferID]bool{}, transfers: []Carried{}}
 	for _, src := range c.Theft.Sources {
 		switch src := src.(type) {
 		case trace.Outflow:

@@ -2,7 +2,6 @@ package quality
 
 import (
 	"encoding/csv"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -21,26 +20,31 @@ const (
 	maxRowBytes = 1 << 20
 )
 
-// open finds a file of a folder, plain or compressed.
-func open(dir, name string) (*packed.Reader, string, error) {
+// pathOf finds a file of a folder, plain or compressed. Errors: fs.ErrNotExist.
+func pathOf(dir, name string) (string, error) {
 	for _, n := range []string{name, name + ".gz", name + ".zst"} {
 		path := filepath.Join(dir, n)
-		r, err := packed.Open(path)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return r, path, err
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			return path, nil
 		}
 	}
-	return nil, "", &os.PathError{Op: "open", Path: filepath.Join(dir, name), Err: fs.ErrNotExist}
+	return "", &fs.PathError{Op: "open", Path: filepath.Join(dir, name), Err: fs.ErrNotExist}
+}
+
+// open opens a file of a folder, plain or compressed. Errors: fs.ErrNotExist.
+func open(dir, name string) (*packed.Reader, string, error) {
+	path, err := pathOf(dir, name)
+	if err != nil {
+		return nil, "", err
+	}
+	r, err := packed.Open(path)
+	return r, path, err
 }
 
 // isThere reports whether a folder has such a file, plain or compressed.
 func isThere(dir, name string) bool {
-	for _, n := range []string{name, name + ".gz", name + ".zst"} {
-		if info, err := os.Stat(filepath.Join(dir, n)); err == nil && info.Mode().IsRegular() {
-			return true
-		}
-	}
-	return false
+	_, err := pathOf(dir, name)
+	return err == nil
 }
 
 // A row is one record of a CSV file whose fields are found by name.

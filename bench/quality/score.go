@@ -14,16 +14,16 @@ type Truth struct {
 	Find      map[flow.Account]bool       // accounts to find
 	Given     map[flow.Account]bool       // the sources, which are known beforehand
 	Services  map[flow.Account]bool       // labelled services, which are not counted
-	Holdings  []Place                     // where the loot stands at the end; nil where that is not known
+	Endings   []Place                     // where the loot stands at the end; nil where that is not known
 }
 
 // A TrueTransfer is a transfer that carried the loot.
 type TrueTransfer struct {
-	Cents     int64 // its value in hundredths of a dollar
+	Cents     int64 // value of the stolen part in hundredths of a dollar
 	IntoEnd   bool  // into an account where the known trail ends
 	Reachable bool  // from the sources, in the order of time
 	Asset     flow.Asset
-	Amount    flow.Amount
+	Stolen    flow.Amount // the stolen part; all of it where the truth does not say
 }
 
 // A TransferScore says which transfers were found; all shares are between 0 and 1. The definitions are in docs/quality.md.
@@ -61,9 +61,9 @@ type BudgetedScore struct {
 	Recall    float64 `json:"recall"`
 }
 
-// transfers scores the transfers of an answer; nil for a case that knows accounts only.
+// transfers scores the transfers of an answer; nil for a case or a method that knows accounts only.
 func (t *Truth) transfers(found []Carried) *TransferScore {
-	if len(t.Transfers) == 0 {
+	if len(t.Transfers) == 0 || found == nil {
 		return nil
 	}
 	var all, got coverage
@@ -134,7 +134,7 @@ func (t *Truth) value(found []Carried) map[TransferID]*big.Int {
 			prices[x.Asset] = p
 		}
 		p.cents.Add(p.cents, big.NewInt(x.Cents))
-		p.units.Add(p.units, x.Amount.Big())
+		p.units.Add(p.units, x.Stolen.Big())
 	}
 	value := map[TransferID]*big.Int{}
 	for _, f := range found {
@@ -188,7 +188,7 @@ func (t *Truth) nodes(found []flow.Account) NodeScore {
 // of what is there in truth; the mean over the stolen assets that the truth names. It is nil where the truth or the
 // method does not say. Nothing found at all is 1; 2 is all of it, and all of it in the wrong places.
 func (t *Truth) claimError(found []Place) *float64 {
-	if t.Holdings == nil || found == nil {
+	if t.Endings == nil || found == nil {
 		return nil
 	}
 	type key struct {
@@ -206,9 +206,9 @@ func (t *Truth) claimError(found []Place) *float64 {
 			difference[k].Add(difference[k], new(big.Int).Mul(p.Claim.Big(), big.NewInt(sign)))
 		}
 	}
-	put(t.Holdings, 1)
+	put(t.Endings, 1)
 	put(found, -1)
-	for _, p := range t.Holdings {
+	for _, p := range t.Endings {
 		if stolen[p.Stolen] == nil {
 			stolen[p.Stolen], wrong[p.Stolen] = new(big.Int), new(big.Int)
 		}

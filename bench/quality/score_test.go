@@ -39,7 +39,7 @@ func transfer(n byte) TransferID { return TransferID{flow.Hash{n}, uint32(n)} }
 func smallTruth(t testing.TB) Truth {
 	eth, usd := coin(t, "ETH"), coin(t, "USD")
 	x := func(cents int64, end, reachable bool, asset flow.Asset, units uint64) TrueTransfer {
-		return TrueTransfer{Cents: cents, IntoEnd: end, Reachable: reachable, Asset: asset, Amount: flow.NewAmount(units)}
+		return TrueTransfer{Cents: cents, IntoEnd: end, Reachable: reachable, Asset: asset, Stolen: flow.NewAmount(units)}
 	}
 	return Truth{
 		Transfers: map[TransferID]TrueTransfer{transfer(1): x(10000, false, true, eth, 50), transfer(2): x(6000, true, true, eth, 30),
@@ -80,8 +80,11 @@ func TestTransferScore(t *testing.T) {
 	if s.Found != 5 || s.True != 2 || s.Neutral != 1 {
 		t.Errorf("found %d, true %d, neutral %d; want 5, 2, 1", s.Found, s.True, s.Neutral)
 	}
-	if none := truth.transfers(nil); *none != (TransferScore{}) {
+	if none := truth.transfers([]Carried{}); *none != (TransferScore{}) {
 		t.Errorf("nothing found: %+v; want zeros", none)
+	}
+	if s := truth.transfers(nil); s != nil {
+		t.Errorf("a method that knows no transfers: %+v; want none", s)
 	}
 	if s := (&Truth{}).transfers(found); s != nil {
 		t.Errorf("a truth without transfers: %+v; want none", s)
@@ -114,7 +117,7 @@ func TestClaimError(t *testing.T) {
 	at := func(who string, asset flow.Asset, n uint64) Place {
 		return Place{named(t, who), asset, flow.NewAmount(n)}
 	}
-	truth := Truth{Holdings: []Place{at("a", eth, 60), at("b", eth, 30), at("b", eth, 10)}}
+	truth := Truth{Endings: []Place{at("a", eth, 60), at("b", eth, 30), at("b", eth, 10)}}
 	for _, c := range []struct {
 		name  string
 		found []Place
@@ -130,7 +133,7 @@ func TestClaimError(t *testing.T) {
 			t.Errorf("%s: %v; want %v", c.name, got, c.want)
 		}
 	}
-	truth.Holdings = append(truth.Holdings, at("a", usd, 5))
+	truth.Endings = append(truth.Endings, at("a", usd, 5))
 	if got := truth.claimError([]Place{at("a", eth, 60), at("b", eth, 40)}); *got != 0.5 {
 		t.Errorf("one of two assets missed: %v; want the mean of 0 and 1", *got)
 	}
@@ -144,7 +147,7 @@ func TestScoresAreShares(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		truth := smallTruth(t)
 		ids := rapid.SliceOfN(rapid.ByteRange(0, 12), 0, 30).Draw(rt, "transfers")
-		var found []Carried
+		found := []Carried{}
 		for _, n := range ids {
 			v := flow.NewAmount(rapid.Uint64Range(0, 1000).Draw(rt, "amount"))
 			found = append(found, Carried{transfer(n), rapid.SampledFrom([]flow.Asset{coin(t, "ETH"), coin(t, "USD"), coin(t, "FISH")}).Draw(rt, "asset"), v})
@@ -159,7 +162,7 @@ func TestScoresAreShares(t *testing.T) {
 			rt.Fatalf("value recall %v above the value of the transfers that were found, %v", s.ValueRecall, s.Flow)
 		}
 		for id, x := range truth.Transfers {
-			found = append(found, Carried{id, x.Asset, x.Amount})
+			found = append(found, Carried{id, x.Asset, x.Stolen})
 		}
 		if s = truth.transfers(found); s.Flow != 1 || s.Terminus != 1 || s.Recall != 1 {
 			rt.Fatalf("everything found: %+v", s)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spoor-dev/spoor/bench/quality"
@@ -15,7 +17,7 @@ import (
 )
 
 func (p *program) benchQuality() *cobra.Command {
-	var dirs []string
+	var dirs, only []string
 	var golden string
 	var update bool
 	c := &cobra.Command{
@@ -24,16 +26,16 @@ func (p *program) benchQuality() *cobra.Command {
 		Long: `Run every method of tracing on every case, and score what it finds against what is known: which transfers carried the loot,
 through whose hands it went, where it ended. docs/quality.md says what the figures mean and how they can mislead.
 
-Some cases are generated. --data adds those that lie in a folder or below: planted cases (transfers.csv, labels.csv,
+Some cases are simulated anew each time. --data adds those that lie in a folder or below: planted cases (transfers.csv, labels.csv,
 sources.csv, truth/) and heists (all-tx.csv, all-address.csv), compressed or not.`,
-		Example: "  spoor bench quality\n  spoor bench quality --data cases/ --json\n  spoor bench quality --data cases/ --golden quality.golden",
+		Example: "  spoor bench quality\n  spoor bench quality --data cases/ --case atomic --json\n  spoor bench quality --data cases/ --golden quality.golden",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p.running = true
 			if update && golden == "" {
 				return misuse(errors.New("nothing to update"), "name the file with --golden")
 			}
-			results, err := p.measureQuality(cmd.Context(), dirs)
+			results, err := p.measureQuality(cmd.Context(), dirs, only)
 			if err != nil || golden == "" {
 				return err
 			}
@@ -41,13 +43,15 @@ sources.csv, truth/) and heists (all-tx.csv, all-address.csv), compressed or not
 		},
 	}
 	c.Flags().StringArrayVar(&dirs, "data", nil, "folder with cases, repeatable")
+	c.Flags().StringArrayVar(&only, "case", nil, "only cases with this in their name, repeatable")
 	c.Flags().StringVar(&golden, "golden", "", "compare with this file: the table without times and memory; exit code 5 where it differs")
 	c.Flags().BoolVar(&update, "update", false, "with --golden: write the file instead; cases that were not measured stay in it")
 	return c
 }
 
-// measureQuality measures the generated cases and those of the folders, and prints each as soon as it is known.
-func (p *program) measureQuality(ctx context.Context, dirs []string) ([]quality.Result, error) {
+// measureQuality measures the generated cases and those of the folders, if only is empty or has a part of their names, and
+// prints each as soon as it is known.
+func (p *program) measureQuality(ctx context.Context, dirs, only []string) ([]quality.Result, error) {
 	folders, err := quality.Find(dirs)
 	if err != nil {
 		return nil, failed(err, "--data names a folder with cases, or one above them")
@@ -60,11 +64,19 @@ func (p *program) measureQuality(ctx context.Context, dirs []string) ([]quality.
 		load func(context.Context) (*quality.Case, error)
 	}
 	var cases []loader
-	for _, g := range quality.Simulated() {
-		cases = append(cases, loader{g.Name, g.Load})
+	add := func(name string, load func(context.Context) (*quality.Case, error)) {
+		if len(only) == 0 || slices.ContainsFunc(only, func(part string) bool { return strings.Contains(name, part) }) {
+			cases = append(cases, loader{name, load})
+		}
+	}
+	for _, g := range quality.SimulatedCases() {
+		add(g.Name, g.Load)
 	}
 	for _, f := range folders {
-		cases = append(cases, loader{f.Name, f.Load})
+		add(f.Name, f.Load)
+	}
+	if len(cases) == 0 {
+		return nil, misuse(errors.New("no case has that in its name"), "run it without --case to see them all")
 	}
 	methods := quality.Methods()
 	b := p.newBar()
