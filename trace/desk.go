@@ -234,7 +234,7 @@ func (d *Desk) Add(id string, c *Case, at ...Place) error {
 		}
 		s := d.newSeat(f, ch)
 		s.ledgers = c.ledgers[chain]
-		if s.findHeld(); s.held {
+		if s.findHeld(flow.Pos{}); s.held {
 			ch.held = append(ch.held, s)
 		}
 		d.sit(s)
@@ -322,18 +322,23 @@ func (d *Desk) Final(chain flow.Chain, before flow.Pos) {
 			for _, l := range s.ledgers {
 				l.Final(before)
 			}
-			s.findHeld()
+			s.findHeld(before)
 		}
 		return !s.held || d.seats[s.number] != s
 	})
 }
 
-// findHeld finds whether the case holds something for an Undo, and from where on.
-func (s *seat) findHeld() {
+// findHeld finds whether the case holds something for an Undo to that place or a later one, and from where on.
+func (s *seat) findHeld(from flow.Pos) {
 	s.held = false
 	for _, l := range s.ledgers {
-		if m := l.log.marks; len(m) > 0 && (!s.held || m[0].at.Compare(s.since) < 0) {
-			s.held, s.since = true, m[0].at
+		for _, m := range l.log.marks {
+			if m.at.Compare(from) >= 0 {
+				if !s.held || m.at.Compare(s.since) < 0 {
+					s.held, s.since = true, m.at
+				}
+				break
+			}
 		}
 	}
 }

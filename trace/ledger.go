@@ -78,6 +78,17 @@ type record struct {
 	got    []got // claim ever received, for each line
 	state  State
 	paying bool // during one event: it has paid, and what it has left is known
+	// room is where got and the segments of state begin: most holders have no more.
+	room struct {
+		got      [1]got
+		segments [2]Segment
+	}
+}
+
+func newRecord(h Holder, s stats, log *journal) *record {
+	r := &record{holder: h, stats: s}
+	r.got, r.state.segs, r.state.log = r.room.got[:0], r.room.segments[:0], log
+	return r
 }
 
 // stats is the part of a record that is copied for an undo.
@@ -137,6 +148,7 @@ type scratch struct {
 	amounts []flow.Amount
 	taken   [][]Segment
 	paying  []*record
+	payers  []*record // behind each giver
 }
 
 func newLedger(p Policy, c flow.Chain, sources []plainSource, o Options) *Ledger {
@@ -375,8 +387,7 @@ func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
 	if r != nil {
 		return r
 	}
-	r = &record{holder: h, stats: stats{hops: hops, first: at, last: at, time: time, until: time}}
-	r.state.log = l.log
+	r = newRecord(h, stats{hops: hops, first: at, last: at, time: time, until: time}, l.log)
 	if hops > 0 && (l.followed >= l.options.Budget.Holders || hops > l.options.Budget.Hops) {
 		r.frozen = true
 	} else {

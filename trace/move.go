@@ -124,9 +124,11 @@ func (l *Ledger) move(e *event) error {
 		return nil
 	}
 	dirty := false
+	l.work.payers = l.work.payers[:0]
 	for i := range e.givers {
 		g := &e.givers[i]
 		r := l.legRecord(e, g)
+		l.work.payers = append(l.work.payers, r)
 		dirty = dirty || r != nil && r.isLive() && (e.utxo || !g.amount.IsZero())
 		dirty = dirty || !g.amount.IsZero() && l.leaks(g.account, e.asset)
 	}
@@ -196,7 +198,7 @@ func (l *Ledger) pay(e *event) (hops int) {
 		}
 		g := &e.givers[i]
 		start := len(w.given)
-		r := l.legRecord(e, g)
+		r := w.payers[i]
 		switch leaks := l.leaks(g.account, e.asset); {
 		case leaks && !g.amount.IsZero():
 			r = l.leak(e, g)

@@ -173,7 +173,7 @@ func (d *decoder) line(n, lines, least int) int {
 }
 
 func (l *Ledger) restoreRecord(d *decoder) {
-	r := &record{holder: d.holder()}
+	r := newRecord(d.holder(), stats{}, nil)
 	r.source, r.outflow, r.frozen, r.cut = d.bool(), d.bool(), d.bool(), d.bool()
 	r.hops = int(d.small("hops", 1<<62))
 	r.first, r.last, r.time, r.until = d.pos(), d.pos(), d.time(), d.time()

@@ -255,8 +255,12 @@ func (l *Ledger) Final(before flow.Pos) {
 	for n < len(l.log.marks) && l.log.marks[n].at.Compare(before) < 0 {
 		n++
 	}
-	if n > 0 {
+	switch {
+	case n == 0:
+	case n >= len(l.log.marks)/2: // what little there is beside more that stays is dropped with it later
 		l.forget(n)
+	default:
+		l.firm, l.firmAt = true, l.log.marks[n-1].at
 	}
 }
 
