@@ -45,6 +45,7 @@ type event struct {
 	takers []leg
 	// assumed is the part of the givers that the facts do not show: the amount of unknown inputs.
 	assumed flow.Amount
+	work    scratch // of the ledger that eats it
 }
 
 // isCoins reports whether the movement is of a UTXO chain.

@@ -46,7 +46,6 @@ type Ledger struct {
 	firm   bool
 	firmAt flow.Pos // if firm: what stands up to here cannot be taken back
 	fresh  []fresh  // holders which have just become tainted
-	work   scratch
 	feed   feeder
 	seat   *seat // where it stands on a Desk, if it does
 }

@@ -124,11 +124,11 @@ func (l *Ledger) move(e *event) error {
 		return nil
 	}
 	dirty := false
-	l.work.payers = l.work.payers[:0]
+	e.work.payers = e.work.payers[:0]
 	for i := range e.givers {
 		g := &e.givers[i]
 		r := l.legRecord(e, g)
-		l.work.payers = append(l.work.payers, r)
+		e.work.payers = append(e.work.payers, r)
 		dirty = dirty || r != nil && r.isLive() && (e.utxo || !g.amount.IsZero())
 		dirty = dirty || !g.amount.IsZero() && l.leaks(g.account, e.asset)
 	}
@@ -188,7 +188,7 @@ func (l *Ledger) receiveClean(e *event) {
 
 // pay lets the givers pay, into work.given, and returns the fewest hops of one that pays claim.
 func (l *Ledger) pay(e *event) (hops int) {
-	w := &l.work
+	w := &e.work
 	w.given, w.owner = w.given[:0], w.owner[:0]
 	hops = math.MaxInt
 	for n := range e.givers {
@@ -229,7 +229,7 @@ func (l *Ledger) pay(e *event) (hops int) {
 
 // payFrom is a payment of an account.
 func (l *Ledger) payFrom(e *event, g *leg, r *record) {
-	w := &l.work
+	w := &e.work
 	l.touch(r)
 	r.last, r.until = e.at, e.tx.Point.Time
 	start := len(w.given)
@@ -237,7 +237,7 @@ func (l *Ledger) payFrom(e *event, g *leg, r *record) {
 	w.given, short = l.policy.Pay(&r.state, g.amount, w.given)
 	if !short.IsZero() {
 		l.assume(Assumption{r.holder, short, e.at, "paid more than it is known to have had"})
-		l.insertClean(start, short)
+		l.insertClean(e, start, short)
 	}
 	if !r.paying {
 		r.paying = true
@@ -249,7 +249,7 @@ const moreThanCoin = "more was claimed than the coin held"
 
 // spendCoin is the spending of a coin: it pays all it has. Money in it that no claim speaks of is clean.
 func (l *Ledger) spendCoin(e *event, g *leg, r *record) {
-	w := &l.work
+	w := &e.work
 	l.touch(r)
 	r.last, r.until = e.at, e.tx.Point.Time
 	start := len(w.given)
@@ -276,13 +276,13 @@ func (l *Ledger) spendCoin(e *event, g *leg, r *record) {
 		w.given, sum = append(w.given[:i], keep), g.amount
 	}
 	if clean, _ := g.amount.Sub(sum); !clean.IsZero() {
-		l.insertClean(start, clean)
+		l.insertClean(e, start, clean)
 	}
 }
 
 // leak is a payment out of an Outflow: first what came back, then a new claim.
 func (l *Ledger) leak(e *event, g *leg) *record {
-	w := &l.work
+	w := &e.work
 	h := Holder{g.account, e.asset, flow.Outpoint{}}
 	if e.utxo {
 		h.Outpoint = g.coin
@@ -342,8 +342,8 @@ func (l *Ledger) leak(e *event, g *leg) *record {
 }
 
 // insertClean adds clean money to what a giver gives, from start on in work.given: it was there before all else.
-func (l *Ledger) insertClean(start int, units flow.Amount) {
-	w := &l.work
+func (l *Ledger) insertClean(e *event, start int, units flow.Amount) {
+	w := &e.work
 	if l.policy == LIFO {
 		start = len(w.given)
 	}
@@ -356,7 +356,7 @@ func (l *Ledger) newestFirst(e *event) bool { return e.utxo && l.policy == LIFO 
 // fill lays work.given out over the takers and delivers it. Backward the takers are the inputs, so that it is they who
 // are turned round where coins are a stack.
 func (l *Ledger) fill(e *event, hops int) {
-	w := &l.work
+	w := &e.work
 	at := func(n int) int { return n }
 	if l.newestFirst(e) && e.back {
 		at = func(n int) int { return len(e.takers) - 1 - n }
@@ -388,7 +388,7 @@ func (l *Ledger) fill(e *event, hops int) {
 
 // deliver gives taker i what work.taken holds for it, or sends it to a sink.
 func (l *Ledger) deliver(e *event, i, hops int, route *router) {
-	w := &l.work
+	w := &e.work
 	t := &e.takers[i]
 	segs := w.taken[i]
 	tainted := 0

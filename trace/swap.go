@@ -123,7 +123,7 @@ func (l *Ledger) divert(e *event, i, start, hops int) {
 	if e.swaps == nil || e.utxo || e.fee {
 		return
 	}
-	w := &l.work
+	w := &e.work
 	g := &e.givers[i]
 	k := accountKey{g.account, e.asset}
 	passes, room := e.swaps.passes(k)
