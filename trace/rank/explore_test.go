@@ -217,7 +217,7 @@ func each(w *world, visit func(*payment)) {
 func TestExploreAgreesWithABatch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w, theft := drawWorld(t), drawTheft(t)
-		o := Options{Alpha: rapid.SampledFrom([]float64{0.05, 0.3}).Draw(t, "alpha"), Epsilon: 1e-4, Stop: shop}
+		o := Options{Alpha: rapid.SampledFrom([]float64{0.05, 0.3}).Draw(t, "alpha"), Epsilon: 1e-9, Stop: shop}
 		r, err := Explore(context.Background(), w, theft, o)
 		if err != nil {
 			t.Fatal(err)
@@ -244,10 +244,11 @@ func TestExploreFollowsTimeAndAmount(t *testing.T) {
 		tx(2, move("thief", "a", coin, 100)),
 		tx(3, move("a", "b", coin, 30), move("a", "c", coin, 10), move("a", "d", dollar, 500)),
 		tx(4, move("b", "e", coin, 3)),
+		tx(5, fee("a", "miner", 60)),
 	}}
 	r := explore(t, w, fromThief(), Options{Alpha: 0.5})
 	for name, want := range map[string]float64{
-		"thief": 1, "a": 0.5, "b": 0.25 * 0.4 * 0.75, "c": 0.25 * 0.4 * 0.25, "e": 0.125 * 0.4 * 0.75 * 0.1, "early": 0, "d": 0,
+		"thief": 1, "a": 0.5, "b": 0.25 * 0.4 * 0.75, "c": 0.25 * 0.4 * 0.25, "e": 0.125 * 0.4 * 0.75 * 0.1, "early": 0, "d": 0, "miner": 0,
 	} {
 		if got := r.of(name).Came; !near(got, want) {
 			t.Errorf("%s: %g came, want %g", name, got, want)
@@ -259,6 +260,24 @@ func TestExploreFollowsTimeAndAmount(t *testing.T) {
 	r = explore(t, w, fromThief(), Options{Alpha: 0.5, Beta: 0.5})
 	if early := r.of("early").Came; early != 0 {
 		t.Errorf("early got %g: before the theft, and no funder", early)
+	}
+}
+
+// An account that less comes to, but earlier, is read again from there.
+func TestExploreReadsAgainForAnEarlierPlace(t *testing.T) {
+	w := &world{txs: []flow.Tx{
+		tx(1, move("thief", "b", coin, 10)),
+		tx(2, move("b", "a", coin, 10)),
+		tx(3, move("a", "early", coin, 10)),
+		tx(4, move("thief", "a", coin, 90)),
+		tx(5, move("a", "late", coin, 90)),
+	}}
+	r := explore(t, w, fromThief(), Options{Alpha: 0.5})
+	if got, want := r.of("early").Came, 0.0125*0.1; !near(got, want) {
+		t.Errorf("early: %g came, want %g", got, want)
+	}
+	if got, want := r.of("late").Came, 0.225+0.0125*0.9; !near(got, want) {
+		t.Errorf("late: %g came, want %g", got, want)
 	}
 }
 
@@ -320,6 +339,13 @@ func TestExploreCutsHubs(t *testing.T) {
 	r := explore(t, w, fromThief(), Options{Payments: 100})
 	if a := r.of("a"); !a.Cut || !r.Partial || r.Read != 101 || r.of("b0").Cut {
 		t.Errorf("a %+v, partial %t, %d read", a, r.Partial, r.Read)
+	}
+	much := &world{txs: []flow.Tx{tx(1, move("thief", "a", coin, 100))}}
+	for i := range uint64(300) {
+		much.txs = append(much.txs, tx(2+i, move(fmt.Sprint("b", i), "a", coin, 1)))
+	}
+	if r := explore(t, much, fromThief(), Options{Payments: 100}); !r.of("a").Cut || r.Read != 101 {
+		t.Errorf("who is paid by many: a %+v, %d read", r.of("a"), r.Read)
 	}
 	if r = explore(t, w, fromThief(), Options{Payments: 300}); r.of("a").Cut || r.Partial {
 		t.Errorf("read to the end, and yet cut: %+v", r.of("a"))
@@ -437,4 +463,29 @@ func TestExploreDistrustsTheGraph(t *testing.T) {
 			t.Errorf("%s: error %v, want %v", name, err, trace.ErrGraph)
 		}
 	}
+}
+
+// The queue's top is always what a scan would find.
+func TestQueue(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var q queue
+		values := make([]float64, 8)
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			n := rapid.IntRange(0, len(values)-1).Draw(t, "number")
+			values[n] = float64(rapid.IntRange(0, 3).Draw(t, "value"))
+			q.set(n, values[n])
+			best, left := 0, 0
+			for i, v := range values {
+				if v > values[best] {
+					best = i
+				}
+				if v > 0 {
+					left++
+				}
+			}
+			if q.len() != left || left > 0 && q.top() != best {
+				t.Fatalf("%v: the top of %d is %v, want %d of %d", values, q.len(), q.heap, best, left)
+			}
+		}
+	})
 }

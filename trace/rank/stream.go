@@ -368,7 +368,7 @@ func (s *Stream) drain() {
 		s.save(n)
 		v.r = 0
 		v.p += float64(s.options.Alpha * r)
-		if !v.stop {
+		if !v.stop && !v.eats {
 			s.start(n, after(s.at))
 		}
 		goes := float64((1 - s.options.Alpha) * r)

@@ -222,18 +222,14 @@ func TestStreamFollowsTimeAndAmount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tx := range []flow.Tx{
+	s.eatAll(t,
 		tx(1, move("a", "early", coin, 100)),
 		tx(2, move("thief", "a", coin, 100)),
 		tx(3, move("a", "b", coin, 30), move("a", "c", coin, 10), move("a", "d", dollar, 500)),
 		tx(4, move("b", "e", coin, 3)),
-	} {
-		if err := s.Apply(tx); err != nil {
-			t.Fatal(err)
-		}
-	}
+		tx(5, fee("a", "miner", 60)))
 	for name, want := range map[string]float64{
-		"thief": 0.25, "a": 0.125, "b": 0.0625 * 0.3, "c": 0.0625 * 0.1, "e": 0.03125 * 0.3 * 0.1, "early": 0, "d": 0,
+		"thief": 0.25, "a": 0.125, "b": 0.0625 * 0.3, "c": 0.0625 * 0.1, "e": 0.03125 * 0.3 * 0.1, "early": 0, "d": 0, "miner": 0,
 	} {
 		if got := s.rank(name); math.Abs(got-want) > 1e-5 { // the way to rest weighs a little
 			t.Errorf("%s: rank %g, want %g", name, got, want)
@@ -247,6 +243,76 @@ func TestStreamFollowsTimeAndAmount(t *testing.T) {
 	}
 }
 
+func (s *Stream) eatAll(t *testing.T, txs ...flow.Tx) {
+	t.Helper()
+	for _, tx := range txs {
+		if err := s.Apply(tx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func stream(t *testing.T, theft trace.Theft, o StreamOptions) *Stream {
+	t.Helper()
+	s, err := NewStream(theft, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// What a source paid before the theft is not stolen, nor what was exchanged before the money came.
+func TestStreamKnowsWhenTheTheftWas(t *testing.T) {
+	for _, asset := range []flow.Asset{coin, {}} {
+		s := stream(t, trace.Theft{Sources: []trace.Source{trace.Outflow{Account: who("thief"), Asset: asset, From: flow.Pos{Height: 2}}}}, StreamOptions{})
+		s.eatAll(t, tx(1, move("thief", "early", coin, 100)), tx(2, move("thief", "late", coin, 100)))
+		if s.rank("early") != 0 || s.rank("late") < 0.04 {
+			t.Errorf("early %g, late %g", s.rank("early"), s.rank("late"))
+		}
+	}
+	whole := stream(t, trace.Theft{Sources: []trace.Source{trace.Outflow{Account: who("thief"), From: flow.Pos{Height: 2}}}}, StreamOptions{})
+	whole.eatAll(t, tx(1, move("thief", "early", dollar, 100)), tx(2, move("thief", "late", coin, 100)))
+	if got := whole.rank("late"); math.Abs(got-0.05*0.95*0.95*0.95) > 1e-4 {
+		t.Errorf("late %g: what was paid before the theft took a share", got)
+	}
+	swaps := trace.Swaps{Rule: "test", Of: func(flow.Tx) []trace.Pass {
+		return []trace.Pass{{From: who("a"), To: who("b"), FromAsset: coin, ToAsset: dollar, FromAmount: num(100), ToAmount: num(900)}}
+	}}
+	s := stream(t, fromThief(), StreamOptions{Swaps: swaps})
+	s.eatAll(t, tx(1, move("a", "pool", coin, 100), move("thief", "a", coin, 100), move("pool", "b", dollar, 900)))
+	if s.rank("a") < 0.04 || s.rank("b") != 0 {
+		t.Errorf("a %g, b %g; b was paid for before the money came", s.rank("a"), s.rank("b"))
+	}
+}
+
+// Under Log a 1023rd of the largest receipt counts a tenth of the rest.
+func TestStreamLogWeights(t *testing.T) {
+	s := stream(t, fromThief(), StreamOptions{Weight: Log, Epsilon: 1e-9})
+	s.eatAll(t, tx(1, move("thief", "a", coin, 1024)), tx(2, move("thief", "a", coin, 1)),
+		tx(3, move("a", "b", coin, 1)), tx(4, move("a", "c", coin, 1023)))
+	if b, c := s.rank("b"), s.rank("c"); math.Abs(c/b-10) > 1e-3 {
+		t.Errorf("b %g, c %g: %g times, want 10", b, c, c/b)
+	}
+}
+
+// Pieces of a collection do not drown the coins of a source of every asset.
+func TestStreamPiecesWeighLittle(t *testing.T) {
+	eth := flow.Ethereum
+	at := func(n byte) flow.Account { return flow.EVMAccount(eth, [20]byte{n}) }
+	s := stream(t, trace.Theft{Sources: []trace.Source{trace.Outflow{Account: at(1)}}}, StreamOptions{})
+	for i := range uint64(9) {
+		s.eatAll(t, flow.Tx{Point: flow.Point{Chain: eth, Height: i + 1}, Movements: []flow.Movement{
+			flow.In1Out1(flow.NFTMove, flow.NFT(at(9), num(i)), 0, at(1), at(2), num(1))}})
+	}
+	s.eatAll(t, flow.Tx{Point: flow.Point{Chain: eth, Height: 10}, Movements: []flow.Movement{
+		flow.In1Out1(flow.Transfer, eth.Native(), 0, at(1), at(3), num(1))}})
+	for _, x := range s.Scores() {
+		if x.Account == at(2) && x.Rank > 0.001 || x.Account == at(3) && x.Rank < 0.04 {
+			t.Errorf("%s: rank %g", x.Account, x.Rank)
+		}
+	}
+}
+
 // What one coin leads to is the asset that it was exchanged for.
 func TestStreamGoesThroughSwaps(t *testing.T) {
 	swaps := trace.Swaps{Rule: "test", Of: func(flow.Tx) []trace.Pass {
@@ -256,15 +322,10 @@ func TestStreamGoesThroughSwaps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tx := range []flow.Tx{
+	s.eatAll(t,
 		tx(1, move("thief", "a", coin, 100)),
 		tx(2, move("a", "pool", coin, 100), move("pool", "a", dollar, 900)),
-		tx(3, move("a", "b", dollar, 900)),
-	} {
-		if err := s.Apply(tx); err != nil {
-			t.Fatal(err)
-		}
-	}
+		tx(3, move("a", "b", dollar, 900)))
 	if s.rank("b") < 0.03 || s.rank("pool") != 0 {
 		t.Errorf("b %g, pool %g", s.rank("b"), s.rank("pool"))
 	}

@@ -43,6 +43,12 @@ func move(from, to string, asset flow.Asset, v uint64) flow.Movement {
 	return flow.In1Out1(flow.TokenMove, asset, 0, who(from), who(to), num(v))
 }
 
+func fee(from, to string, v uint64) flow.Movement {
+	m := move(from, to, coin, v)
+	m.Kind = flow.Fee
+	return m
+}
+
 // A world is a BackGraph over a list of transactions. It remembers who was read.
 type world struct {
 	txs   []flow.Tx
