@@ -12,7 +12,7 @@ import (
 )
 
 // TraceVersion is the version of the tracing rules: it rises when the same facts and parameters can give another answer.
-const TraceVersion = 2
+const TraceVersion = 3
 
 // An Answer is a trace with all that is needed to recompute it, and with what it does not know. Its JSON form is
 // described in docs/formats/trace.md.
@@ -27,6 +27,7 @@ type Answer struct {
 	Services     int              `json:"services"`       // how many of the labels are of services, where a trace ends
 	Labels       map[string]Label `json:"labels"`         // of the accounts in the answer, by CAIP-10
 	DoesNotKnow  []string         `json:"does_not_know"`  // sentences
+	Doubts       []string         `json:"doubts"`         // what speaks against exchanges that were followed, by transaction
 	Partial      bool             `json:"partial"`        // the budget ended it, or facts are missing
 	Report       *trace.Report    `json:"report"`
 }
@@ -75,7 +76,11 @@ func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Opt
 	if err := a.describeChains(ctx, s); err != nil {
 		return nil, err
 	}
+	if a.Doubts, err = swapDoubts(ctx, g, report); err != nil {
+		return nil, err
+	}
 	a.sayWhatIsNotKnown(missing, doubted)
+	a.saySwapDoubts()
 	return a, nil
 }
 

@@ -78,7 +78,7 @@ func TestSwapsOfTheDemo(t *testing.T) {
 			t.Errorf("%s: %s units, the story says %s", where, got[where], want)
 		}
 	}
-	if len(got) != 6 || a.Report.Swaps != "net/1" {
+	if len(got) != 6 || a.Report.Swaps != "net/2" {
 		t.Errorf("ends %v by rule %q", got, a.Report.Swaps)
 	}
 	a, err = Trace(t.Context(), s, theft, trace.Options{Policies: []trace.Policy{trace.DirtyFirst}, Swaps: NoSwaps()}, labels, nil)
