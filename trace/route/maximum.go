@@ -87,6 +87,9 @@ func (r *residual) measure() bool {
 	r.queue = append(r.queue[:0], taker)
 	for i := 0; i < len(r.queue); i++ {
 		v := r.queue[i]
+		if far := r.far[start]; far != outOfReach && far <= r.far[v] {
+			break // what is farther is on no shortest way
+		}
 		for _, turn := range r.turns[r.first[v]:r.first[v+1]] {
 			u := r.head(turn)
 			if r.far[u] == outOfReach && r.isOpen(turn^1) {
