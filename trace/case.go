@@ -44,6 +44,10 @@ func New(theft Theft, o Options) (*Case, error) {
 		for _, p := range o.Policies {
 			c.ledgers[chain] = append(c.ledgers[chain], newLedger(p, chain, sources, o))
 		}
+		book := newBook(len(o.Policies))
+		for i, l := range c.ledgers[chain] {
+			l.book, l.column = book, i
+		}
 	}
 	return c, nil
 }

@@ -62,7 +62,7 @@ func (l *Ledger) watch(e *event) {
 	clean := true
 	for i := range e.givers {
 		g := &e.givers[i]
-		r := l.accounts[accountKey{g.account, e.asset}]
+		r := l.account(accountKey{g.account, e.asset})
 		if r == nil || !r.isLive() {
 			continue
 		}
@@ -78,7 +78,7 @@ func (l *Ledger) watch(e *event) {
 	}
 	for i := range e.takers {
 		t := &e.takers[i]
-		r := l.accounts[accountKey{t.account, e.asset}]
+		r := l.account(accountKey{t.account, e.asset})
 		if r == nil || !r.isLive() || !l.judges(r) || !counted(t, floor) {
 			continue
 		}
@@ -162,7 +162,7 @@ func (l *Ledger) serviceAt(e *event, a flow.Account, segs []Segment) *record {
 	if e.utxo {
 		return nil
 	}
-	r := l.accounts[accountKey{a, e.asset}]
+	r := l.account(accountKey{a, e.asset})
 	if r == nil || !l.judges(r) || !r.crowd.stopped && !r.isLive() {
 		return nil
 	}
@@ -187,7 +187,7 @@ func (l *Ledger) stopGivers(e *event) {
 		return
 	}
 	for i := range e.givers {
-		r := l.accounts[accountKey{e.givers[i].account, e.asset}]
+		r := l.account(accountKey{e.givers[i].account, e.asset})
 		if r != nil && r.isLive() && l.isCrowd(r) {
 			l.stop(e, r)
 		}

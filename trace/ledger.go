@@ -24,7 +24,8 @@ type Ledger struct {
 	sources []plainSource // of this chain, in order of their places
 	ident   [32]byte      // of sources, policy and options
 
-	accounts map[accountKey]*record
+	book     *book
+	column   int // its own in the book
 	coins    map[flow.Outpoint]*record
 	live     map[flow.Account]int // tainted records of an account that are followed
 	outflows map[flow.Account][]plainSource
@@ -153,7 +154,7 @@ type scratch struct {
 func newLedger(p Policy, c flow.Chain, sources []plainSource, o Options) *Ledger {
 	l := &Ledger{
 		policy: p, chain: c, options: o,
-		accounts: map[accountKey]*record{},
+		book:     newBook(1),
 		coins:    map[flow.Outpoint]*record{},
 		live:     map[flow.Account]int{},
 		outflows: map[flow.Account][]plainSource{},
@@ -214,7 +215,7 @@ func (l *Ledger) Following() iter.Seq[Holder] {
 				return
 			}
 		}
-		for _, r := range l.accounts {
+		for r := range l.accounts() {
 			if r.isLive() && !yield(r.holder) {
 				return
 			}
@@ -322,7 +323,7 @@ func (l *Ledger) touches(tx *flow.Tx, place flow.Pos, m *flow.Movement) bool {
 	}
 	for _, side := range [2][]flow.Leg{m.In, m.Out} {
 		for i := range side {
-			if r := l.accounts[accountKey{side[i].Account, m.Asset}]; r != nil && r.isLive() {
+			if r := l.account(accountKey{side[i].Account, m.Asset}); r != nil && r.isLive() {
 				return true
 			}
 		}
@@ -393,7 +394,7 @@ func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
 		l.followed++
 	}
 	if h.Outpoint.IsZero() {
-		l.accounts[accountKey{h.Account, h.Asset}] = r
+		l.book.enter(l.column, r)
 	} else {
 		l.coins[h.Outpoint] = r
 	}
@@ -404,7 +405,7 @@ func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
 // unmake is the way back from a new record.
 func (l *Ledger) unmake(r *record) {
 	if h := r.holder; h.Outpoint.IsZero() {
-		delete(l.accounts, accountKey{h.Account, h.Asset})
+		l.book.strike(l.column, accountKey{h.Account, h.Asset})
 	} else {
 		delete(l.coins, h.Outpoint)
 	}
@@ -412,7 +413,7 @@ func (l *Ledger) unmake(r *record) {
 
 func (l *Ledger) find(h Holder) *record {
 	if h.Outpoint.IsZero() {
-		return l.accounts[accountKey{h.Account, h.Asset}]
+		return l.account(accountKey{h.Account, h.Asset})
 	}
 	return l.coins[h.Outpoint]
 }
@@ -469,7 +470,7 @@ func (l *Ledger) Check() error {
 			}
 		}
 	}
-	for _, r := range l.accounts {
+	for r := range l.accounts() {
 		add(r)
 	}
 	for _, r := range l.coins {
@@ -488,8 +489,8 @@ func (l *Ledger) Check() error {
 
 // records are all records in the order of their holders.
 func (l *Ledger) records() []*record {
-	all := make([]*record, 0, len(l.accounts)+len(l.coins))
-	for _, r := range l.accounts {
+	all := make([]*record, 0, len(l.book.rows)+len(l.coins))
+	for r := range l.accounts() {
 		all = append(all, r)
 	}
 	for _, r := range l.coins {

@@ -114,7 +114,7 @@ func (l *Ledger) legRecord(e *event, g *leg) *record {
 	if e.utxo {
 		return l.coins[g.coin]
 	}
-	return l.accounts[accountKey{g.account, e.asset}]
+	return l.account(accountKey{g.account, e.asset})
 }
 
 // move is one step of the state machine. It ignores an event that is not after the last one that mattered, or before
@@ -169,7 +169,7 @@ func (l *Ledger) receiveClean(e *event) {
 	first := true
 	for i := range e.takers {
 		t := &e.takers[i]
-		r := l.accounts[accountKey{t.account, e.asset}]
+		r := l.account(accountKey{t.account, e.asset})
 		if r == nil || !r.isLive() || r.outflow || t.amount.IsZero() || t.amount.Less(floor) || l.policy == Poison && !l.judges(r) {
 			continue
 		}
@@ -414,7 +414,7 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 	}
 	if tainted == 0 || sink != "" { // what arrives without a claim is clean money to one who holds some
 		if !e.utxo && !t.amount.IsZero() && l.policy != Poison {
-			if r := l.accounts[accountKey{t.account, e.asset}]; r != nil && (r.isLive() || r.paying) && !r.outflow && !r.frozen {
+			if r := l.account(accountKey{t.account, e.asset}); r != nil && (r.isLive() || r.paying) && !r.outflow && !r.frozen {
 				l.put(r, []Segment{{Units: t.amount}})
 			}
 		}

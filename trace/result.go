@@ -274,7 +274,7 @@ func (r *Result) addSinks(l *Ledger, offset int) {
 	for e := range l.edges.all {
 		k := sinkKey{e.Sink, e.sinkAccount(l.options.Backward), e.Asset, e.Line}
 		if e.Sink == "" { // what had come before its holder turned out to be a service
-			r := l.accounts[accountKey{k.account, k.asset}]
+			r := l.account(accountKey{k.account, k.asset})
 			if r == nil || !r.crowd.stopped || e.Swap == IntoSwap {
 				continue
 			}

@@ -199,7 +199,7 @@ func (l *Ledger) restoreRecord(d *decoder) {
 	}
 	r.state.log = l.log
 	if r.holder.Outpoint.IsZero() {
-		l.accounts[accountKey{r.holder.Account, r.holder.Asset}] = r
+		l.book.enter(l.column, r)
 		if r.isLive() {
 			l.count(r, 1)
 		}
