@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/flow"
@@ -20,7 +21,7 @@ import (
 
 // A Folder is where a case lies on disk, not yet read.
 type Folder struct {
-	Name string // the last two parts of the path
+	Name string // the last two parts of the path, as one word; behind it a number where several are the same
 	Path string
 	Kind string // planted, simulated or heist
 }
@@ -30,6 +31,7 @@ type Folder struct {
 func Find(dirs []string) ([]Folder, error) {
 	var found []Folder
 	seen := map[string]bool{}
+	named := map[string]int{}
 	for _, dir := range dirs {
 		abs, err := filepath.Abs(dir)
 		if err != nil {
@@ -54,7 +56,10 @@ func Find(dirs []string) ([]Folder, error) {
 			if m.Generator != "" && kind == "planted" {
 				kind = "simulated"
 			}
-			name := path.Join(filepath.Base(filepath.Dir(p)), filepath.Base(p))
+			name := plain(path.Join(filepath.Base(filepath.Dir(p)), filepath.Base(p)))
+			if named[name]++; named[name] > 1 {
+				name = fmt.Sprintf("%s-%d", name, named[name])
+			}
 			found = append(found, Folder{Name: name, Path: p, Kind: kind})
 			return filepath.SkipDir
 		})
@@ -63,6 +68,16 @@ func Find(dirs []string) ([]Folder, error) {
 		}
 	}
 	return found, nil
+}
+
+// plain is a name of a folder as one printable word.
+func plain(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) || !unicode.IsPrint(r) {
+			return '_'
+		}
+		return r
+	}, name)
 }
 
 // kindOf is the form of the case that lies in a folder, "" if none does.
@@ -129,6 +144,9 @@ func (f Folder) tables() ([]string, error) {
 
 // newCase is a case over a chain, with the theft looked up in it.
 func newCase(ctx context.Context, f Folder, s store.Snapshot, t engine.TheftFile, labels *engine.Labels) (*Case, error) {
+	if len(s.Chains()) == 0 {
+		return nil, errors.New("no transfer in it")
+	}
 	c := &Case{Name: f.Name, Kind: f.Kind, Store: s, Labels: labels}
 	var err error
 	if c.Theft, _, err = engine.Resolve(ctx, s, t, flow.Chain{}, labels); err != nil {

@@ -129,6 +129,7 @@ func TestBrokenCases(t *testing.T) {
 		{"no-sources", "sources.csv", thief + ",10,100\n", "", "sources.csv"},
 		{"absent-thief", "sources.csv", thief, "0x00000000000000000000000000000000000000ff", "nothing of this theft"},
 		{"no-header", "labels.csv", "address,", "who,", "labels"},
+		{"only-header", "transfers.csv", "*", "chain,block_number,log_index,tx_hash,from,to,asset,amount_base_units,timestamp\n", "transfer"},
 		{"no-transfers", "transfers.csv", "block_number", "height", "transfers.csv"},
 	} {
 		files := smallCase()
@@ -167,6 +168,11 @@ func TestFind(t *testing.T) {
 	}
 	if _, err := Find([]string{filepath.Join(one, "absent")}); err == nil {
 		t.Error("a folder that is not there: no error")
+	}
+	odd := folder(t, "a\x1b b", smallCase())
+	if folders, err := Find([]string{odd, folder(t, "a\tb", smallCase()), folder(t, "a b", smallCase())}); err != nil || len(folders) != 3 ||
+		folders[0].Name != "cases/a__b" || folders[1].Name != "cases/a_b" || folders[2].Name != "cases/a_b-2" {
+		t.Errorf("odd names: %+v, %v", folders, err)
 	}
 	made := smallCase()
 	made["params.json"] = `{"generator": "somebody's 1"}`

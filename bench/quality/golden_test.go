@@ -152,14 +152,11 @@ func cellsOf(s section, method string) map[string]string {
 		case "method":
 			head = line
 		case method:
-			from := strings.Index(head, "method") + len("method")
+			from := strings.Index(line, method) + len(method)
 			for _, h := range strings.Fields(head)[1:] {
 				to := from + strings.Index(head[from:], h) + len(h)
 				if _, ok := cells[h]; !ok {
-					fields := strings.Fields(line[from:to]) // the first column also covers the rest of the method's name
-					if len(fields) > 0 {
-						cells[h] = fields[len(fields)-1]
-					}
+					cells[h] = strings.TrimSpace(line[from:to])
 				}
 				from = to
 			}
