@@ -187,7 +187,9 @@ func (f *folder) create(name, head string) (*table, error) {
 	t := &table{name: name, file: file, sum: sha256.New()}
 	out := io.Writer(file)
 	if strings.HasSuffix(name, ".gz") {
-		t.pack = gzip.NewWriter(file)
+		if t.pack, err = gzip.NewWriterLevel(file, gzip.BestSpeed); err != nil {
+			return nil, err
+		}
 		out = t.pack
 	}
 	t.buf = bufio.NewWriterSize(io.MultiWriter(out, t.sum), 1<<16)
