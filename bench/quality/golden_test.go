@@ -18,17 +18,15 @@ const goldenFile = "testdata/quality.golden"
 // page holds a summary of the golden between these two lines.
 const page, pageBegin, pageEnd = "../../docs/quality.md", "<!-- quality -->\n", "<!-- end -->\n"
 
-// check measures cases and compares them with the golden, or puts them into it.
-func check(t *testing.T, cases ...*Case) {
+// check measures a case and compares it with the golden, or puts it into it.
+func check(t *testing.T, c *Case) {
 	t.Helper()
 	var results []Result
-	for _, c := range cases {
-		for r, err := range Run(t.Context(), c, Methods()) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			results = append(results, r)
+	for r, err := range Run(t.Context(), c, Methods()) {
+		if err != nil {
+			t.Fatal(err)
 		}
+		results = append(results, r)
 	}
 	now, err := Golden(results)
 	if err != nil {
@@ -50,15 +48,13 @@ func check(t *testing.T, cases ...*Case) {
 }
 
 func TestGoldenSimulated(t *testing.T) {
-	var cases []*Case
-	for _, g := range SimulatedCases() {
-		c, err := g.Load(t.Context())
+	for _, s := range SimulatedCases() {
+		c, err := s.Load(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		cases = append(cases, c)
+		check(t, c)
 	}
-	check(t, cases...)
 }
 
 func TestGoldenPlanted(t *testing.T) { checkFolder(t, "data/onchain/launder-net-planted", 2) }
