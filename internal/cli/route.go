@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spoor-dev/spoor/engine"
@@ -50,6 +51,11 @@ func (p *program) runRoute(cmd *cobra.Command, f traceFlags) (err error) {
 	if _, err := flow.ParseAccount(ask.To); err != nil {
 		return misuse(fmt.Errorf("--to: %w", err), hintFor(err))
 	}
+	if _, isBlock := strings.CutPrefix(f.until, "block:"); f.until != "" && !isBlock {
+		if _, err := engine.ParseTime(f.until); err != nil {
+			return misuse(fmt.Errorf("--until: %w", err), "write --until RFC 3339, a day, seconds since 1970, or block:HEIGHT")
+		}
+	}
 	if f.budget.Holders < 0 || f.budget.Transactions < 0 || f.rows < 0 {
 		return misuse(errors.New("a number that cannot be"), "--max-… and --rows are not negative")
 	}
@@ -73,6 +79,14 @@ func (p *program) runRoute(cmd *cobra.Command, f traceFlags) (err error) {
 	defer func() { err = errors.Join(err, s.Close()) }()
 	ctx := cmd.Context()
 	q, err := engine.ResolveRoute(ctx, s, ask, chain)
+	if err == nil {
+		if wrong := q.Check(); wrong != nil {
+			err = misuse(wrong, "a route leads from one account to another of the same chain, from the TIME of --from to that of --until")
+		}
+	}
+	if errors.Is(err, engine.ErrAsset) {
+		err = misuse(err, hintFor(err))
+	}
 	if err != nil {
 		return err
 	}

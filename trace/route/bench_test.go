@@ -41,7 +41,7 @@ func maze(seed uint64, accounts, transfers int) *search {
 }
 
 func BenchmarkMaximum(b *testing.B) {
-	for _, size := range []struct{ accounts, transfers int }{{1_000, 10_000}, {10_000, 100_000}, {1_000, 100_000}, {10_000, 1_000_000}, {100_000, 1_000_000}} {
+	for _, size := range []struct{ accounts, transfers int }{{1_000, 10_000}, {10_000, 100_000}, {1_000, 100_000}} {
 		b.Run(fmt.Sprintf("accounts-%d/transfers-%d", size.accounts, size.transfers), func(b *testing.B) {
 			for range b.N {
 				b.StopTimer()

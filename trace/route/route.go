@@ -149,7 +149,7 @@ func (t Total) atMost(v flow.Sum) Total {
 // trace.BackGraph, until the two meet in time; without that it reads forward to the end. Errors: of a question that
 // cannot be; trace.ErrGraph; ErrSize; those of the graph and the context.
 func Find(ctx context.Context, g trace.Graph, q Question, o Options) (*Result, error) {
-	if err := q.check(); err != nil {
+	if err := q.Check(); err != nil {
 		return nil, err
 	}
 	o, err := o.withDefaults()
@@ -212,8 +212,8 @@ func (r *Result) digest() (flow.Hash, error) {
 	return sha256.Sum256(text), err
 }
 
-// check says what is wrong with a question.
-func (q Question) check() error {
+// Check says what is wrong with a question, before any graph is asked.
+func (q Question) Check() error {
 	c := q.From.Chain()
 	switch {
 	case q.From.IsZero() || q.To.IsZero():
