@@ -81,7 +81,29 @@ func (n *network) take(via []int32, amount flow.Amount) Path {
 		}
 	}
 	slices.Reverse(path.Steps)
+	path.Steps = straight(path.Steps)
 	return path
+}
+
+// straight leaves out what leads back to an account that the way was at before: the money may as well have waited there.
+func straight(steps []Step) []Step {
+	at := map[holder]int{} // how many steps lead to it
+	n := 0
+	for _, s := range steps {
+		at[holder{s.From, s.FromCoin}] = n
+		to := holder{s.To, s.ToCoin}
+		if before, ok := at[to]; ok {
+			for _, left := range steps[before:n] {
+				delete(at, holder{left.To, left.ToCoin})
+			}
+			n = before
+			at[to] = n
+			continue
+		}
+		steps[n] = s
+		n++
+	}
+	return steps[:n]
 }
 
 // step is the movement of two arcs, which are one arc or the leg that gives and the leg that takes.

@@ -124,7 +124,13 @@ func checkPaths(t *rapid.T, w *world, r *Result, value flow.Amount) {
 		if first.From != w.q.From || end.To != w.q.To || first.At.Compare(w.q.Start) < 0 || w.q.End != (flow.Pos{}) && end.At.Compare(w.q.End) > 0 {
 			t.Fatalf("path %+v", p)
 		}
+		been := map[holder]bool{{first.From, first.FromCoin}: true}
 		for k, s := range p.Steps {
+			to := holder{s.To, s.ToCoin}
+			if been[to] {
+				t.Fatalf("a way twice at %s: %+v", s.To, p.Steps)
+			}
+			been[to] = true
 			if k > 0 {
 				before := p.Steps[k-1]
 				if before.At.Compare(s.At) >= 0 || before.To != s.From || before.ToCoin != s.FromCoin {
