@@ -87,7 +87,7 @@ func (c *Case) Walk(ctx context.Context, g Graph) error {
 		}
 		w.swaps.swaps, w.swaps.back = c.options.Swaps, c.options.Backward
 		for _, l := range w.ledgers {
-			*l.log = journal{depth: l.log.depth, off: true}
+			*l.log = journal{depth: l.log.depth, turn: l.log.turn, off: true}
 		}
 		err := w.run(ctx)
 		for _, l := range w.ledgers {

@@ -77,7 +77,8 @@ type record struct {
 	stats
 	got    []got // claim ever received, for each line
 	state  State
-	paying bool // during one event: it has paid, and what it has left is known
+	kept   uint64 // the last turn of the journal in which stats were kept
+	paying bool   // during one event: it has paid, and what it has left is known
 	// room is where got and the segments of state begin: most holders have no more.
 	room struct {
 		got      [1]got
@@ -88,6 +89,9 @@ type record struct {
 func newRecord(h Holder, s stats, log *journal) *record {
 	r := &record{holder: h, stats: s}
 	r.got, r.state.segs, r.state.log = r.room.got[:0], r.room.segments[:0], log
+	if log != nil && !log.off { // it is taken back as a whole
+		r.kept, r.state.made = log.turn, log.turn
+	}
 	return r
 }
 

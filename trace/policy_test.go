@@ -152,7 +152,7 @@ func TestFillIsFairAndMonotone(t *testing.T) {
 // What an account has, and the way back, do not depend on how the state is stored.
 func TestStateKeepsOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		log := &journal{depth: 1}
+		log := &journal{depth: 1, turn: 1}
 		s := State{log: log}
 		var plain []Segment
 		var history [][]Segment

@@ -49,6 +49,7 @@ type State struct {
 	head    int // segs[head:] are there
 	tainted int // how many of them taint
 	log     *journal
+	made    uint64 // the turn of the journal in which there was nothing before; 0 if that does not matter
 }
 
 // Len is the number of segments.

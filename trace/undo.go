@@ -20,6 +20,7 @@ type journal struct {
 	records  []*record
 	rest     []func() // whatever is rare
 	marks    []mark
+	turn     uint64 // counts transactions: what was kept in this one need not be kept again
 	depth    int
 	off      bool // nothing is kept while a Graph is walked
 }
@@ -86,9 +87,10 @@ func (l *Ledger) noteRecord(what step, r *record) {
 	}
 }
 
-// touch keeps the stats of a record that is about to change.
+// touch keeps the stats of a record that is about to change, as they were before the transaction.
 func (l *Ledger) touch(r *record) {
-	if !l.log.off {
+	if !l.log.off && r.kept != l.log.turn {
+		r.kept = l.log.turn
 		l.log.steps = append(l.log.steps, statsChanged)
 		l.log.stats = append(l.log.stats, oldStats{r, r.stats})
 	}
@@ -96,7 +98,7 @@ func (l *Ledger) touch(r *record) {
 
 // touchGot keeps element i of what a record has received, or that there is none yet.
 func (l *Ledger) touchGot(r *record, i int) {
-	if l.log.off {
+	if l.log.off || r.state.made == l.log.turn {
 		return
 	}
 	old := oldGot{record: r, i: i}
@@ -109,7 +111,7 @@ func (l *Ledger) touchGot(r *record, i int) {
 
 // note keeps a change of a state; there is no journal behind a state that belongs to no ledger.
 func (s *State) note(what step, i int, g Segment) {
-	if s.log != nil && !s.log.off {
+	if s.log != nil && !s.log.off && s.made != s.log.turn {
 		s.log.steps = append(s.log.steps, what)
 		s.log.segments = append(s.log.segments, oldSegment{s, i, g})
 	}
@@ -118,6 +120,7 @@ func (s *State) note(what step, i int, g Segment) {
 // mark opens a transaction in the journal.
 func (l *Ledger) mark(at flow.Pos) {
 	j := l.log
+	j.turn++
 	j.marks = append(j.marks, mark{
 		at:    at,
 		steps: len(j.steps), stats: len(j.stats), got: len(j.got), segments: len(j.segments), records: len(j.records), rest: len(j.rest),
