@@ -25,12 +25,23 @@ func peels(n int) []flow.Tx {
 	return txs
 }
 
+// hub is a theft that is paid into an account with very many customers.
+func hub(n int) []flow.Tx {
+	txs := []flow.Tx{tx(1, move("hop0", "hub", coin, 1000))}
+	for i := range n - 1 {
+		txs = append(txs, tx(uint64(i+2), move("hub", fmt.Sprint("to", i), coin, 5)))
+	}
+	return txs
+}
+
 func BenchmarkStream(b *testing.B) {
-	txs := peels(20_000)
-	for _, kind := range []string{"untouched", "peel-chain"} {
-		source := "nobody-pays-here"
-		if kind == "peel-chain" {
-			source = "hop0"
+	for _, kind := range []string{"untouched", "peel-chain", "hub"} {
+		txs, source := peels(20_000), "hop0"
+		switch kind {
+		case "untouched":
+			source = "nobody-pays-here"
+		case "hub":
+			txs = hub(20_000)
 		}
 		theft := trace.Theft{Sources: []trace.Source{trace.Outflow{Account: who(source), Asset: coin}}}
 		for _, w := range []Weight{Linear, Log} {

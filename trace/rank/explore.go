@@ -49,8 +49,8 @@ func Explore(ctx context.Context, g trace.Graph, theft trace.Theft, o Options) (
 		return nil, err
 	}
 	x := &explorer{
-		reader: reader{graph: g, options: &o}, options: o,
-		index: map[flow.Account]int{},
+		reader: reader{graph: g, options: o},
+		index:  map[flow.Account]int{},
 	}
 	if err := x.begin(ctx, theft); err != nil {
 		return nil, err
@@ -82,7 +82,6 @@ func Explore(ctx context.Context, g trace.Graph, theft trace.Theft, o Options) (
 // An explorer is the state of Explore.
 type explorer struct {
 	reader
-	options Options
 	index   map[flow.Account]int
 	spots   []spot
 	queue   queue // of the spots where something waits

@@ -29,7 +29,7 @@ type book struct {
 // A reader reads histories.
 type reader struct {
 	graph   trace.Graph
-	options *Options
+	options Options
 	read    int // transactions
 }
 

@@ -16,7 +16,8 @@ type Options struct {
 	Beta float64
 	// Epsilon is how much must wait at an account for a visit, as a part of all; 0.00001 if 0.
 	Epsilon float64
-	// Visits bounds how many accounts are read; 1000 if 0.
+	// Visits bounds how many accounts are read; 1000 if 0. Together with Payments it bounds the memory: some 250 bytes for
+	// each payment that is read.
 	Visits int
 	// Payments bounds how many payments of one account are read in one direction; 4096 if 0. A transaction without any
 	// counts as one, and the one at hand is finished. An account with more is marked Cut.

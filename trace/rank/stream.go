@@ -21,6 +21,9 @@ type StreamOptions struct {
 	// Epsilon is how much may stay undivided at a holder, as a part of all; 0.00001 if 0. Who never had more is not
 	// followed.
 	Epsilon float64
+	// Payees bounds how many holders one holder pays; 512 if 0. Payments to further ones are passed over, and it is marked
+	// Cut. Work for one payment, and memory for one holder, grow with it.
+	Payees int
 	// Weight is how payments share what goes on.
 	Weight Weight
 	// Stop says which accounts end the walk. It must answer the same for ever.
@@ -90,6 +93,7 @@ type state struct {
 	scale float64 // the largest amount that came, or else the first that went
 	eats  bool    // its payments are eaten from the place since on
 	since flow.Pos
+	cut   bool // it paid more holders than are held
 }
 
 type edge struct {
@@ -108,8 +112,11 @@ func NewStream(t trace.Theft, o StreamOptions) (*Stream, error) {
 	if o.Weight > Log {
 		return nil, fmt.Errorf("options: %s is not known", o.Weight)
 	}
-	if o.UndoDepth < 0 {
-		return nil, fmt.Errorf("options: undo depth is %d", o.UndoDepth)
+	if o.UndoDepth < 0 || o.Payees < 0 {
+		return nil, fmt.Errorf("options: undo depth is %d, payees %d", o.UndoDepth, o.Payees)
+	}
+	if o.Payees == 0 {
+		o.Payees = 512
 	}
 	if len(t.Sources) == 0 {
 		return nil, fmt.Errorf("theft %.80q: no sources", t.Name)
@@ -213,6 +220,11 @@ func (s *Stream) eat(p *payment) {
 	if !ok || !s.nodes[n].eats || p.At.Compare(s.nodes[n].since) < 0 {
 		return
 	}
+	if len(s.nodes[n].out) >= s.options.Payees && !s.pays(n, holder{p.To, p.Got}) {
+		s.save(n)
+		s.nodes[n].cut = true
+		return
+	}
 	s.at = p.Landed
 	to := s.node(holder{p.To, p.Got})
 	s.save(n)
@@ -235,12 +247,23 @@ func (s *Stream) eat(p *payment) {
 	s.drain()
 }
 
+// pays reports whether u has a way to a holder already.
+func (s *Stream) pays(u int, to holder) bool {
+	v, ok := s.index[to]
+	return ok && s.edges[[2]int{u, v}] != 0
+}
+
 // open leads a source of every asset to one that it pays.
 func (s *Stream) open(w int, to holder) {
-	n := s.node(to)
-	if s.edges[[2]int{w, n}] != 0 {
+	if s.pays(w, to) {
 		return
 	}
+	if len(s.nodes[w].out) >= s.options.Payees {
+		s.save(w)
+		s.nodes[w].cut = true
+		return
+	}
+	n := s.node(to)
 	s.start(n, s.nodes[w].since)
 	weight := 1.0
 	if k := to.asset.Kind(); k == "erc721" || k == "erc1155" {
@@ -388,6 +411,7 @@ func (s *Stream) drain() {
 type Score struct {
 	Account flow.Account
 	Rank    float64
+	Cut     bool // it paid more than Payees holders
 }
 
 // Scores are the accounts that the walk has reached, highest rank first. A rank is p, and Alpha of what is not yet divided:
@@ -407,6 +431,7 @@ func (s *Stream) Scores() []Score {
 			all = append(all, Score{Account: v.account})
 		}
 		all[i].Rank += v.p + float64(s.options.Alpha*v.r)
+		all[i].Cut = all[i].Cut || v.cut
 	}
 	all = slices.DeleteFunc(all, func(x Score) bool { return x.Rank <= 0 })
 	slices.SortStableFunc(all, func(a, b Score) int { return cmp.Compare(b.Rank, a.Rank) })

@@ -17,6 +17,7 @@ func drawStream(t *rapid.T) (*Stream, StreamOptions, trace.Theft) {
 		Alpha:   rapid.SampledFrom([]float64{0, 0.15, 0.5}).Draw(t, "alpha"),
 		Epsilon: rapid.SampledFrom([]float64{0.01, 1e-4, 1e-7}).Draw(t, "epsilon"),
 		Weight:  rapid.SampledFrom([]Weight{Linear, Log}).Draw(t, "weight"),
+		Payees:  rapid.IntRange(0, 3).Draw(t, "payees"),
 		Stop:    shop,
 	}
 	if rapid.Bool().Draw(t, "swaps") {
@@ -148,7 +149,7 @@ func (s *Stream) bits() string {
 	text := fmt.Sprint(s.last, len(s.index), len(s.edges))
 	for n := range s.nodes {
 		v := &s.nodes[n]
-		text += fmt.Sprintf("\n%s %s %x %x %x %x %x %t %s %v", v.account, v.asset, v.p, v.r, v.d, v.kept, v.scale, v.eats, v.since, v.out)
+		text += fmt.Sprintf("\n%s %s %x %x %x %x %x %t %t %s %v", v.account, v.asset, v.p, v.r, v.d, v.kept, v.scale, v.eats, v.cut, v.since, v.out)
 		if v.account != (flow.Account{}) && s.index[v.holder] != n {
 			text += " lost"
 		}
@@ -295,6 +296,26 @@ func TestStreamLogWeights(t *testing.T) {
 	}
 }
 
+// Of a hub only so many payees are held, in coins and in assets, and the answer says so.
+func TestStreamCutsHubs(t *testing.T) {
+	s := stream(t, trace.Theft{Sources: []trace.Source{trace.Outflow{Account: who("thief")}}}, StreamOptions{Payees: 2})
+	s.eatAll(t, tx(1, move("thief", "a", coin, 100)), tx(2, move("a", "b", coin, 10)), tx(3, move("a", "c", coin, 10)),
+		tx(4, move("a", "d", coin, 10)), tx(5, move("a", "b", coin, 10)), tx(6, move("thief", "e", dollar, 1)))
+	b, c := s.rank("b"), s.rank("c")
+	if s.rank("d") != 0 || math.Abs(b/c-2) > 1e-3 || s.rank("e") == 0 {
+		t.Errorf("b %g, c %g, d %g, e %g", b, c, s.rank("d"), s.rank("e"))
+	}
+	third := must(flow.NamedAsset(story, "THIRD"))
+	s.eatAll(t, tx(7, move("thief", "f", third, 1)))
+	cut := map[flow.Account]bool{}
+	for _, x := range s.Scores() {
+		cut[x.Account] = x.Cut
+	}
+	if !cut[who("a")] || !cut[who("thief")] || cut[who("b")] || s.rank("f") != 0 {
+		t.Errorf("cut %v, f %g", cut, s.rank("f"))
+	}
+}
+
 // Pieces of a collection do not drown the coins of a source of every asset.
 func TestStreamPiecesWeighLittle(t *testing.T) {
 	eth := flow.Ethereum
@@ -333,7 +354,7 @@ func TestStreamGoesThroughSwaps(t *testing.T) {
 
 func TestStreamRefuses(t *testing.T) {
 	for name, o := range map[string]StreamOptions{
-		"alpha": {Alpha: 2}, "epsilon": {Epsilon: -1}, "weight": {Weight: 9}, "undo": {UndoDepth: -1},
+		"alpha": {Alpha: 2}, "epsilon": {Epsilon: -1}, "weight": {Weight: 9}, "undo": {UndoDepth: -1}, "payees": {Payees: -1},
 	} {
 		if _, err := NewStream(fromThief(), o); err == nil {
 			t.Errorf("%s: no error", name)
