@@ -47,6 +47,14 @@ func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Opt
 	if err != nil {
 		return nil, err
 	}
+	if o.Dust, err = floors(o.Dust, chainsOf(theft)); err != nil {
+		return nil, err
+	}
+	theft, unvouched, err := vouch(ctx, s, theft, o.Backward)
+	if err != nil {
+		return nil, err
+	}
+	missing = append(missing, unvouched...)
 	g := NewGraph(s)
 	report, err := trace.Run(ctx, g, theft, o)
 	if err != nil {

@@ -17,7 +17,8 @@ type EdgeRow struct {
 	Score  flow.Amount   // share of the theft in billionths, the mean over all rules but poison
 }
 
-// EdgeRows joins the edges of all rules, the largest share of the theft first.
+// EdgeRows joins the edges of all rules, the largest share of the theft first. What was too small to follow is not among
+// them: the sinks of the report list it.
 func EdgeRows(r *trace.Report) []EdgeRow {
 	type key struct {
 		tx       flow.Hash
@@ -34,6 +35,9 @@ func EdgeRows(r *trace.Report) []EdgeRow {
 	index := map[key]int{}
 	for p, result := range r.Results {
 		for _, e := range result.Edges {
+			if e.Sink == trace.DustSink {
+				continue
+			}
 			k := key{e.Tx, e.Index, e.From, e.To, e.FromCoin, e.ToCoin, e.Asset, result.Lines[e.Line-1].Asset, e.Sink, e.At}
 			i, ok := index[k]
 			if !ok {
@@ -71,7 +75,8 @@ type AddressRow struct {
 	Score    flow.Amount // share of the theft that came, in billionths, the mean over all rules but poison
 }
 
-// AddressRows joins holders and sinks of all rules by account and stolen asset, the largest share of the theft first.
+// AddressRows joins holders and sinks of all rules by account and stolen asset, the largest share of the theft first. Who
+// got no more than what was too small to follow is not among them: the sinks of the report list it.
 func AddressRows(r *trace.Report) []AddressRow {
 	type key struct {
 		account flow.Account
@@ -101,7 +106,7 @@ func AddressRows(r *trace.Report) []AddressRow {
 			x.Ends = addWord(x.Ends, string(h.End))
 		}
 		for _, k := range result.Sinks {
-			if k.Account.IsZero() {
+			if k.Account.IsZero() || k.Sink == trace.DustSink {
 				continue
 			}
 			x := row(key{k.Account, result.Lines[k.Line-1].Asset})

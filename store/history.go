@@ -61,9 +61,30 @@ func Histories(ctx context.Context, s Snapshot, c flow.Chain, of []HistoryAsk) (
 	return all, nil
 }
 
-// addPage adds one answer and returns the question for the rest, whose Limit is 0 if there is none.
-func (h *History) addPage(of *HistoryAsk, ask Ask, entries []Entry) Ask {
-	next, before := Ask{}, of.Before
+// EachEntry calls f for every entry of a holder, in the order of the chain, until it returns an error. An entry is valid
+// until f returns.
+func EachEntry(ctx context.Context, s Snapshot, c flow.Chain, holder ID, f func(*Entry) error) error {
+	for ask := (Ask{Holder: holder, Limit: page}); ask.Limit > 0; {
+		err := s.Entries(ctx, c, []Ask{ask}, func(_ int, entries []Entry) error {
+			next, n := rest(ask, entries, flow.Pos{Height: ^uint64(0)})
+			for i := range entries[:n] {
+				if err := f(&entries[i]); err != nil {
+					return err
+				}
+			}
+			ask = next
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rest says how many of the entries of an answer count, which come before a place, and asks for those behind them; the
+// Limit is 0 if there are none.
+func rest(ask Ask, entries []Entry, before flow.Pos) (next Ask, n int) {
 	if n := len(entries); n >= ask.Limit {
 		// The last place may have been cut in the middle: it is read again, whole.
 		last := entries[n-1].Pos
@@ -75,12 +96,17 @@ func (h *History) addPage(of *HistoryAsk, ask Ask, entries []Entry) Ask {
 			before = last
 		}
 	}
-	for i := range entries {
-		e := &entries[i]
-		if e.Pos.Compare(before) >= 0 {
-			break
-		}
-		if e.Asset == of.Asset {
+	for n < len(entries) && entries[n].Pos.Compare(before) < 0 {
+		n++
+	}
+	return next, n
+}
+
+// addPage adds one answer and returns the question for the rest, whose Limit is 0 if there is none.
+func (h *History) addPage(of *HistoryAsk, ask Ask, entries []Entry) Ask {
+	next, n := rest(ask, entries, of.Before)
+	for i := range entries[:n] {
+		if e := &entries[i]; e.Asset == of.Asset {
 			h.add(of, e)
 		}
 	}

@@ -68,7 +68,7 @@ service is the freeze list. Without labels a trace goes on through services as i
 	fl.StringVar(&f.policies, "policy", "", "rules, with commas: haircut,fifo,dirty-first,clean-first,lifo,poison, or all (default the first four)")
 	fl.BoolVar(&f.back, "back", false, "ask where the money came from instead of where it went")
 	fl.StringArrayVar(&f.dust, "dust", nil, "\"AMOUNT ASSET\": smaller pieces are not followed, repeatable")
-	fl.Int64Var(&f.dustShare, "dust-share", 0, "pieces below so many billionths of the theft are not followed (default 1000, -1 for none)")
+	fl.Int64Var(&f.dustShare, "dust-share", 0, "pieces below so many billionths of the theft are not followed (default 10000, -1 for none)")
 	fl.BoolVar(&f.noSwaps, "no-swaps", false, "let claim that is swapped stay with who took it, instead of following what came back")
 	fl.IntVar(&f.budget.Holders, "max-holders", 0, "follow at most so many holders (default 100000)")
 	fl.IntVar(&f.budget.Transactions, "max-transactions", 0, "read at most so many transactions (default 1000000)")
