@@ -73,10 +73,19 @@ type AddressRow struct {
 	Sinks    []string    // the sinks that the account is
 	Ends     []string    // why the trail ends there, where it is a holder
 	Score    flow.Amount // share of the theft that came, in billionths, the mean over all rules but poison
+	Rules    int         // how many rules reach it with more than dust
+	last     int         // the last result that counted in Rules, from 1
 }
 
-// AddressRows joins holders and sinks of all rules by account and stolen asset, the largest share of the theft first. Who
-// got no more than what was too small to follow is not among them: the sinks of the report list it.
+// reach counts a result once.
+func (r *AddressRow) reach(result int) {
+	if r.last != result+1 {
+		r.last = result + 1
+		r.Rules++
+	}
+}
+
+// AddressRows joins holders and sinks of all rules by account and stolen asset, the largest share of the theft first.
 func AddressRows(r *trace.Report) []AddressRow {
 	type key struct {
 		account flow.Account
@@ -104,25 +113,50 @@ func AddressRows(r *trace.Report) []AddressRow {
 				x.Hops = h.Hops
 			}
 			x.Ends = addWord(x.Ends, string(h.End))
+			x.reach(p)
 		}
 		for _, k := range result.Sinks {
-			if k.Account.IsZero() || k.Sink == trace.DustSink {
+			if k.Account.IsZero() {
 				continue
 			}
 			x := row(key{k.Account, result.Lines[k.Line-1].Asset})
 			x.There[p], _ = x.There[p].Add(k.Claim)
 			x.Received[p], _ = x.Received[p].Add(k.Claim)
 			x.Sinks = addWord(x.Sinks, string(k.Sink))
+			if k.Sink != trace.DustSink {
+				x.reach(p)
+			}
 		}
 	}
 	whole := stolenOf(r)
 	for i := range rows {
-		rows[i].Score = score(r, rows[i].Received, whole[rows[i].Stolen])
+		x := &rows[i]
+		x.Score = score(r, x.Received, whole[x.Stolen])
 	}
 	slices.SortStableFunc(rows, func(x, y AddressRow) int {
 		return cmp.Or(y.Score.Compare(x.Score), x.Account.Compare(y.Account), x.Stolen.Compare(y.Stolen))
 	})
 	return rows
+}
+
+// Agreed parts the rows of sources and of accounts that at least two rules reach with more than dust from the minor ones.
+// What a single one of several rules reaches is for the most part an artefact of that rule: docs/decisions/0004-ends.md.
+// Where one rule was asked, or poison, every account that is reached with more than dust is a major one.
+func Agreed(r *trace.Report, rows []AddressRow) (agreed, minor []AddressRow) {
+	least := min(2, len(r.Results))
+	for _, result := range r.Results {
+		if result.Policy == trace.Poison.String() {
+			least = 1
+		}
+	}
+	for _, x := range rows {
+		if x.Source || x.Rules >= least {
+			agreed = append(agreed, x)
+		} else {
+			minor = append(minor, x)
+		}
+	}
+	return agreed, minor
 }
 
 // Role says what the account is in the theft: source, holder, or the sinks that it is.

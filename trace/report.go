@@ -13,6 +13,7 @@ type Report struct {
 	Sources      []SourceParameter `json:"sources"`
 	Dust         []DustParameter   `json:"dust,omitempty"`
 	DustShare    int64             `json:"dust_share"` // billionths of the stolen amount
+	Crowd        *CrowdParameter   `json:"crowd,omitempty"` // none: nobody was taken for a service
 	MaxHolders   int               `json:"max_holders"`
 	MaxTxs       int               `json:"max_transactions"`
 	MaxHops      int               `json:"max_hops"`
@@ -40,6 +41,13 @@ type DustParameter struct {
 	Floor flow.Amount `json:"floor"`
 }
 
+// A CrowdParameter is Options.Crowd as it is recorded.
+type CrowdParameter struct {
+	Rule    string `json:"rule"`
+	Parties int    `json:"parties"` // payers and payees at least
+	Stolen  int64  `json:"stolen"`  // billionths at most
+}
+
 // Report is the answer as it stands. It returns an error if a unit of claim was made or lost, which is our mistake.
 func (c *Case) Report() (*Report, error) {
 	b := c.options.Budget
@@ -50,6 +58,9 @@ func (c *Case) Report() (*Report, error) {
 	if c.options.Backward {
 		r.Direction = "backward"
 	}
+	if o := c.options.Crowd; o.Parties > 0 {
+		r.Crowd = &CrowdParameter{CrowdRule, o.Parties, o.Stolen}
+	}
 	for _, s := range c.sources {
 		r.Sources = append(r.Sources, SourceParameter{s.kind, s.account, s.asset, s.outpoint, s.amount, s.at})
 	}
@@ -57,7 +68,7 @@ func (c *Case) Report() (*Report, error) {
 		r.Dust = append(r.Dust, DustParameter{a, c.options.Dust[a]})
 	}
 	e := newEncoder()
-	e.text("spoor trace report 2")
+	e.text("spoor trace report 3")
 	e.text(r.Theft)
 	e.bool(c.options.Backward)
 	e.source(c.sources)
@@ -67,6 +78,12 @@ func (c *Case) Report() (*Report, error) {
 		e.amount(d.Floor)
 	}
 	e.time(r.DustShare)
+	e.bool(r.Crowd != nil)
+	if r.Crowd != nil {
+		e.text(r.Crowd.Rule)
+		e.int(r.Crowd.Parties)
+		e.time(r.Crowd.Stolen)
+	}
 	e.int(b.Holders)
 	e.int(b.Transactions)
 	e.int(b.Hops)

@@ -24,6 +24,7 @@ type traceFlags struct {
 	rows                                      int
 	dustShare                                 int64
 	budget                                    trace.Budget
+	crowd                                     int
 	noSwaps                                   bool
 	route                                     routeFlags
 }
@@ -43,7 +44,8 @@ transaction (--tx HASH:INDEX), or a file (--theft). Amounts are in the smallest 
 since 1970, or block:HEIGHT.
 
 Labels (--labels, a CSV with the columns address,label,category,is_service) say where a trace ends: what arrives at a
-service is the freeze list. Without labels a trace goes on through services as if they were people.`,
+service is the freeze list. An account without a label that behaves like a service, with many who pay it and many whom it
+pays, ends it too (--crowd): that is a judgement, and marked as one.`,
 		Example: `  spoor trace --tx 0x35f8d2f572fceaac9288e5d462117850ef2694786992a8c3f6d02612277b0877 --labels services.csv
   spoor trace --from 'bc1q…@2024-05-01' --out case42/
   spoor trace --theft theft.json --policy all --json
@@ -69,12 +71,13 @@ service is the freeze list. Without labels a trace goes on through services as i
 	fl.BoolVar(&f.back, "back", false, "ask where the money came from instead of where it went")
 	fl.StringArrayVar(&f.dust, "dust", nil, "\"AMOUNT ASSET\": smaller pieces are not followed, repeatable")
 	fl.Int64Var(&f.dustShare, "dust-share", 0, "pieces below so many billionths of the theft are not followed (default 10000, -1 for none)")
+	fl.IntVar(&f.crowd, "crowd", 0, "take an account for a service if so many pay it, so many are paid by it, and little of it is stolen (default 32, -1 never)")
 	fl.BoolVar(&f.noSwaps, "no-swaps", false, "let claim that is swapped stay with who took it, instead of following what came back")
 	fl.IntVar(&f.budget.Holders, "max-holders", 0, "follow at most so many holders (default 100000)")
 	fl.IntVar(&f.budget.Transactions, "max-transactions", 0, "read at most so many transactions (default 1000000)")
 	fl.IntVar(&f.budget.Hops, "max-hops", 0, "follow at most so many hops (default 10000)")
 	fl.StringVar(&f.until, "until", "", "read no further than this TIME")
-	fl.StringVar(&f.out, "out", "", "write transfers.csv, addresses.csv, sinks.csv, graph.graphml and summary.json to this folder")
+	fl.StringVar(&f.out, "out", "", "write transfers.csv, addresses.csv, minor.csv, sinks.csv, graph.graphml and summary.json to this folder")
 	fl.BoolVar(&f.csv, "csv", false, "print the transfers that carried claim as CSV")
 	fl.BoolVar(&f.graphml, "graphml", false, "print the graph as GraphML")
 	fl.IntVar(&f.rows, "rows", 20, "rows of the table for each stolen asset; 0 for all")
@@ -91,7 +94,7 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 	if b := f.budget; b.Holders < 0 || b.Transactions < 0 || b.Hops < 0 || f.rows < 0 || f.dustShare > 1_000_000_000 {
 		return misuse(errors.New("a number that cannot be"), "--max-… and --rows are not negative, --dust-share is at most 1000000000 (all)")
 	}
-	options := trace.Options{Backward: f.back, DustShare: f.dustShare, Budget: f.budget}
+	options := trace.Options{Backward: f.back, DustShare: f.dustShare, Crowd: trace.Crowd{Parties: f.crowd}, Budget: f.budget}
 	if f.noSwaps {
 		options.Swaps = engine.NoSwaps()
 	}
@@ -144,7 +147,7 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 		if err := writeFolder(f.out, answer); err != nil {
 			return err
 		}
-		p.say("wrote transfers.csv, addresses.csv, sinks.csv, graph.graphml and summary.json to %s", f.out)
+		p.say("wrote transfers.csv, addresses.csv, minor.csv, sinks.csv, graph.graphml and summary.json to %s", f.out)
 	}
 	if answer.Partial {
 		p.code = 6

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/trace"
 )
 
 // checkFolder makes the folder of an answer and tries whether it can be written to, before the work of tracing.
@@ -36,7 +37,7 @@ func writeFolder(dir string, a *engine.Answer) error {
 		name  string
 		write func(io.Writer, *engine.Answer) error
 	}{
-		{"transfers.csv", writeTransfers}, {"addresses.csv", writeAddresses}, {"sinks.csv", writeSinks},
+		{"transfers.csv", writeTransfers}, {"addresses.csv", writeAddresses}, {"minor.csv", writeMinor}, {"sinks.csv", writeSinks},
 		{"graph.graphml", writeGraphML}, {"summary.json", writeSummary},
 	}
 	for _, f := range files {
@@ -127,17 +128,27 @@ func seconds(t int64) string {
 }
 
 func writeAddresses(w io.Writer, a *engine.Answer) error {
+	agreed, _ := engine.Agreed(a.Report, engine.AddressRows(a.Report))
+	return writeAddressRows(w, a, agreed)
+}
+
+func writeMinor(w io.Writer, a *engine.Answer) error {
+	_, minor := engine.Agreed(a.Report, engine.AddressRows(a.Report))
+	return writeAddressRows(w, a, minor)
+}
+
+func writeAddressRows(w io.Writer, a *engine.Answer, rows []engine.AddressRow) error {
 	c := csv.NewWriter(w)
 	header := append([]string{"address", "score"}, claimColumns(a)...)
-	_ = c.Write(append(header, "role", "end_reason", "chain", "stolen_asset", "hops", "label"))
-	for _, r := range engine.AddressRows(a.Report) {
+	_ = c.Write(append(header, "role", "end_reason", "chain", "stolen_asset", "hops", "label", "rules"))
+	for _, r := range rows {
 		row := append([]string{r.Account.Address(), billionths(r.Score)}, claimFields(r.There)...)
 		hops := ""
 		if r.Hops >= 0 {
 			hops = strconv.Itoa(r.Hops)
 		}
 		_ = c.Write(append(row, r.Role(), strings.Join(slices.Concat(r.Ends, r.Sinks), " "), r.Account.Chain().String(), r.Stolen.Name(), hops,
-			cell(a.Labels[r.Account.String()].Name)))
+			cell(a.Labels[r.Account.String()].Name), strconv.Itoa(r.Rules)))
 	}
 	c.Flush()
 	return c.Error()
@@ -155,7 +166,7 @@ func cell(s string) string {
 func writeSinks(w io.Writer, a *engine.Answer) error {
 	c := csv.NewWriter(w)
 	_ = c.Write([]string{"policy", "sink", "address", "reason", "asset", "units", "stolen_asset", "claim", "pieces", "first_block", "first_time",
-		"last_block", "last_time", "chain", "transactions"})
+		"last_block", "last_time", "chain", "transactions", "rule", "rule_score"})
 	for _, r := range a.Report.Results {
 		for _, k := range r.Sinks {
 			line := r.Lines[k.Line-1]
@@ -165,11 +176,19 @@ func writeSinks(w io.Writer, a *engine.Answer) error {
 			}
 			_ = c.Write([]string{r.Policy, string(k.Sink), k.Account.Address(), cell(k.Reason), k.Asset.Name(), k.Units.String(), line.Asset.Name(),
 				k.Claim.String(), strconv.Itoa(k.Pieces), strconv.FormatUint(k.First.Height, 10), seconds(k.Time),
-				strconv.FormatUint(k.Last.Height, 10), seconds(k.Until), line.Asset.Chain().String(), strings.Join(txs, " ")})
+				strconv.FormatUint(k.Last.Height, 10), seconds(k.Until), line.Asset.Chain().String(), strings.Join(txs, " "), k.Rule, ruleScore(k)})
 		}
 	}
 	c.Flush()
 	return c.Error()
+}
+
+// ruleScore is the score of the judgement by which something is a sink, where it is one.
+func ruleScore(k trace.Sunk) string {
+	if k.Rule == "" {
+		return ""
+	}
+	return billionths(flow.NewAmount(uint64(k.Score)))
 }
 
 // writeSummary writes the answer without what the CSV files hold row by row.
