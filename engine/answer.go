@@ -146,6 +146,10 @@ func (a *Answer) sayWhatIsNotKnown(missing, doubted []string) {
 		say("Other swaps, bridges and mixers are not followed: claim that enters one stays with its contract or ends in its label.")
 	}
 	a.DoesNotKnow = append(a.DoesNotKnow, labelsNotKnown(a.LabelCount, a.Services, a.BadLabelRows, a.BadLabels)...)
+	if n := a.crowds(); n > 0 {
+		say("%s taken for a service by behaviour, which is a judgement (rule %s): what ended there may have gone on (--crowd -1).",
+			Count(n, "account"), trace.CrowdRule)
+	}
 	worst := 0
 	for _, r := range a.Report.Results {
 		worst = max(worst, len(r.Assumed))
@@ -162,6 +166,19 @@ func (a *Answer) sayWhatIsNotKnown(missing, doubted []string) {
 			}
 		}
 	}
+}
+
+// crowds is how many accounts were taken for a service by their behaviour.
+func (a *Answer) crowds() int {
+	seen := map[flow.Account]bool{}
+	for _, r := range a.Report.Results {
+		for _, k := range r.Sinks {
+			if k.Rule == trace.CrowdRule {
+				seen[k.Account] = true
+			}
+		}
+	}
+	return len(seen)
 }
 
 // labelsNotKnown says what labels leave open: how many there are, how many of services, and the rows that were refused.

@@ -12,7 +12,7 @@ type Report struct {
 	Direction    string            `json:"direction"` // forward, backward
 	Sources      []SourceParameter `json:"sources"`
 	Dust         []DustParameter   `json:"dust,omitempty"`
-	DustShare    int64             `json:"dust_share"` // billionths of the stolen amount
+	DustShare    int64             `json:"dust_share"`      // billionths of the stolen amount
 	Crowd        *CrowdParameter   `json:"crowd,omitempty"` // none: nobody was taken for a service
 	MaxHolders   int               `json:"max_holders"`
 	MaxTxs       int               `json:"max_transactions"`

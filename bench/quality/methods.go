@@ -63,10 +63,13 @@ func fromAnswer(a *engine.Answer) Found {
 		f.Places = nil
 		slices.SortStableFunc(rows, func(x, y engine.AddressRow) int { return nearer(x.Hops, y.Hops) })
 	}
+	agreed, _ := engine.Agreed(a.Report, rows)
+	for _, r := range agreed {
+		f.Addresses = append(f.Addresses, r.Account)
+	}
 	visited := map[flow.Account]bool{}
 	for _, r := range rows {
 		visited[r.Account] = true
-		f.Addresses = append(f.Addresses, r.Account)
 		f.Depth = max(f.Depth, r.Hops)
 		if there := mean(r.There, rules); !there.IsZero() {
 			f.Places = append(f.Places, Place{r.Account, r.Stolen, there})

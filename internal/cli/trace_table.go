@@ -184,10 +184,25 @@ func where(a *engine.Answer, row trace.Row) string {
 	if l, ok := a.Labels[row.Account.String()]; ok {
 		parts = append(parts, cleanTo(l.Name, 60))
 	}
+	if rule := judged(a, row); rule != "" {
+		parts = append(parts, "by behaviour ("+rule+")")
+	}
 	if row.Asset != row.Stolen && !row.Asset.IsZero() {
 		parts = append(parts, "in "+engine.NameOf(row.Asset).Symbol)
 	}
 	return strings.Join(parts, "  ")
+}
+
+// judged is the rule of the judgement by which a row is a sink, if it is one.
+func judged(a *engine.Answer, row trace.Row) string {
+	for _, r := range a.Report.Results {
+		for _, k := range r.Sinks {
+			if k.Rule != "" && k.Sink == row.Sink && k.Account == row.Account && k.Asset == row.Asset {
+				return k.Rule
+			}
+		}
+	}
+	return ""
 }
 
 // clean makes text from outside safe to print on a terminal: no control or formatting characters, and not endless.
