@@ -54,7 +54,7 @@ func (b *book) contribute(tx flow.Tx, all []Conversion) []Conversion {
 	f.changes = b.changes(n)
 	at := b.at(party{account: from}, paid.asset)
 	f.reach(at, paid)
-	c := f.conversion(from, at, paid)
+	c := f.conversion(from, at, paid) // of no use where the work ran out
 	if f.left < 0 || len(c.Takes) == 0 {
 		return all
 	}
@@ -86,7 +86,7 @@ func (b *book) changes(sender int) []change {
 }
 
 // maxFlowWork bounds the steps of all maximum flows of a transaction.
-const maxFlowWork = 1 << 20
+const maxFlowWork = 1 << 18
 
 // flows finds maximum flows in the movements of single assets.
 type flows struct {
@@ -239,6 +239,7 @@ func (f *flows) takes(a flow.Asset, sources map[int]flow.Amount) []Part {
 // It is zero when the work is too much.
 func (f *flows) most(sources map[int]flow.Amount, to int) flow.Amount {
 	asset := f.b.holdings[to].asset
+	f.left -= len(f.moves)
 	type edge struct {
 		to   int
 		room flow.Amount
@@ -266,7 +267,7 @@ func (f *flows) most(sources map[int]flow.Amount, to int) flow.Amount {
 		}
 	}
 	var total flow.Amount
-	for {
+	for f.left >= 0 {
 		by := map[int]int{start: -1} // holding -> the edge that leads there
 		queue := []int{start}
 		for len(queue) > 0 {
@@ -306,4 +307,5 @@ func (f *flows) most(sources map[int]flow.Amount, to int) flow.Amount {
 		}
 		total = sum
 	}
+	return flow.Amount{}
 }

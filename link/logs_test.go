@@ -268,6 +268,47 @@ func TestUnrelatedThingsChangeNothing(t *testing.T) {
 	})
 }
 
+// What was made to be slow is left to the cheaper reading.
+func TestHugeTransactionsWithEvents(t *testing.T) {
+	pays := func(n int) flow.Tx {
+		parts := []string{"a>p 50 X; p>b 20 Y; p! uniswap-v2 50 20"}
+		for i := range n {
+			parts = append(parts, fmt.Sprintf("u>v%d 1 J", i))
+		}
+		return story(strings.Join(parts, ";"))
+	}
+	for _, c := range []struct {
+		n    int
+		want Confidence
+	}{{maxMoves - 2, ByLogs}, {maxMoves - 1, ByNet}} {
+		if all := Conversions(pays(c.n)); len(all) == 0 || all[0].Confidence != c.want {
+			t.Errorf("%d movements beside a swap: %d conversions; want %v", c.n, len(all), c.want)
+		}
+	}
+	noisy := pays(0)
+	for range maxEvents {
+		noisy.Logs = append(noisy.Logs, noisy.Logs[0])
+	}
+	if all := Conversions(noisy); len(all) == 0 || all[0].Confidence != ByNet {
+		t.Errorf("%d events: %v", len(noisy.Logs), all)
+	}
+	many := func(n int) flow.Tx {
+		parts := []string{"s>m 1 G fee; s>q0 100 X"}
+		for i := range n {
+			parts = append(parts, fmt.Sprintf("t>q%d 7 X; q%d>c%d 3 Y", i, i, i))
+		}
+		return story(strings.Join(parts, ";"))
+	}
+	if all := Conversions(many(20)); len(all) != 1 && all[len(all)-1].Confidence != ByFlow {
+		t.Errorf("20 changes: %v", all)
+	}
+	for _, v := range Conversions(many(500)) {
+		if v.Confidence == ByFlow {
+			t.Errorf("500 changes: %v", v)
+		}
+	}
+}
+
 // FuzzEvent reads logs as they may come.
 func FuzzEvent(f *testing.F) {
 	for i, r := range []Rule{UniswapV2, UniswapV3, UniswapV4, Curve} {

@@ -24,10 +24,17 @@ type fact struct {
 	InUnits  json.Number `json:"token_in_amount"`
 	Out      string      `json:"token_out_address"`
 	OutUnits json.Number `json:"token_out_amount"`
+
+	// Of a liquidation: the debt that was bought, and what was got for it.
+	Debt      string      `json:"debt_token_address"`
+	DebtUnits json.Number `json:"debt_purchase_amount"`
+	Got       string      `json:"received_token_address"`
+	GotUnits  json.Number `json:"received_amount"`
 }
 
 // Each swap is found with its amounts, at the customer or, where the customer took coins that were wrapped before, at the
-// maker on the other side. The blocks have no logs: transfers and wraps are read from call data.
+// maker on the other side. The blocks have no logs: transfers and wraps are read from call data. Of the liquidations those are found
+// whose liquidator paid with his own money; the others borrow and sell in the same transaction, or seize shares that no call moves.
 func TestRealSwaps(t *testing.T) {
 	dir := measure.Path(t, "data/onchain/evm-mainnet-blocks/mev-inspect")
 	text, err := os.ReadFile(filepath.Join(dir, "expected_events.json"))
@@ -40,12 +47,17 @@ func TestRealSwaps(t *testing.T) {
 	if err := d.Decode(&facts); err != nil {
 		t.Fatal(err)
 	}
-	swaps, seen := 0, 0
+	swaps, seen, liquidations, found := 0, 0, 0, 0
 	for _, f := range facts {
-		if f.Kind != "swap" {
+		switch f.Kind {
+		case "swap":
+			swaps++
+		case "liquidation":
+			liquidations++
+			f.In, f.InUnits, f.Out, f.OutUnits = f.Debt, f.DebtUnits, f.Got, f.GotUnits
+		default:
 			continue
 		}
-		swaps++
 		s, err := recorded.Open([]string{filepath.Join(dir, fmt.Sprint(f.Height, ".json.gz"))}, recorded.Config{})
 		if err != nil {
 			t.Fatal(err)
@@ -62,8 +74,14 @@ func TestRealSwaps(t *testing.T) {
 				if "0x"+tx.ID.String() != f.Tx {
 					continue
 				}
-				seen++
-				if c := link.Conversions(tx); !f.isIn(c) {
+				c := link.Conversions(tx)
+				if f.Kind == "liquidation" {
+					if f.isIn(c) {
+						found++
+					}
+					continue
+				}
+				if seen++; !f.isIn(c) {
 					t.Errorf("swap %s of %s %s for %s %s: found %v", f.Tx, f.InUnits, f.In, f.OutUnits, f.Out, c)
 				}
 			}
@@ -71,6 +89,9 @@ func TestRealSwaps(t *testing.T) {
 	}
 	if swaps == 0 || seen != swaps {
 		t.Errorf("%d swaps, %d of their transactions", swaps, seen)
+	}
+	if found < 3 {
+		t.Errorf("%d of %d liquidations are found; want 3 at least", found, liquidations)
 	}
 }
 
