@@ -17,15 +17,17 @@ import (
 func Methods() []Method {
 	swaps := engine.NetSwaps()
 	stops := "stops at labelled services"
+	rest := fmt.Sprintf("swaps %s; %s; all else as spoor trace has it, rules %d", swaps.Rule, stops, engine.TraceVersion)
+	one := func(p trace.Policy) trace.Options { return trace.Options{Swaps: swaps, Policies: []trace.Policy{p}} }
 	return []Method{
-		ledger("default", "union of haircut, fifo, dirty-first and clean-first, score their mean; swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps}),
-		ledger("haircut", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.Haircut}}),
-		ledger("fifo", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.FIFO}}),
-		ledger("lifo", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.LIFO}}),
-		ledger("dirty-first", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.DirtyFirst}}),
-		ledger("clean-first", "swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.CleanFirst}}),
-		ledger("poison", "ranked by hops; swaps "+swaps.Rule+"; "+stops, trace.Options{Swaps: swaps, Policies: []trace.Policy{trace.Poison}}),
-		ledger("haircut-no-swaps", stops, trace.Options{Swaps: engine.NoSwaps(), Policies: []trace.Policy{trace.Haircut}}),
+		ledger("default", "union of haircut, fifo, dirty-first and clean-first, score their mean; "+rest, trace.Options{Swaps: swaps}),
+		ledger("haircut", rest, one(trace.Haircut)),
+		ledger("fifo", rest, one(trace.FIFO)),
+		ledger("lifo", rest, one(trace.LIFO)),
+		ledger("dirty-first", rest, one(trace.DirtyFirst)),
+		ledger("clean-first", rest, one(trace.CleanFirst)),
+		ledger("poison", "ranked by hops; "+rest, one(trace.Poison)),
+		ledger("haircut-no-swaps", "as haircut, without swaps", trace.Options{Swaps: engine.NoSwaps(), Policies: []trace.Policy{trace.Haircut}}),
 		{"rank", "exploration by what waits most, as it is without options; accounts only; swaps " + swaps.Rule + "; " + stops, explore},
 		{"reach-stops", "all that is reachable in the order of time, ranked by hops; " + stops, reachUpToServices},
 		{"reach", "all that is reachable in the order of time, ranked by hops; no stops", reachAll},
