@@ -103,5 +103,5 @@ func (s *Stream) revert(e *event) {
 		delete(s.index, s.nodes[n].holder)
 	}
 	s.nodes = s.nodes[:e.nodes]
-	s.last = e.last
+	s.last, s.eaten = e.last, s.eaten-1
 }

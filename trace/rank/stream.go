@@ -11,7 +11,7 @@ import (
 	"github.com/spoor-dev/spoor/trace"
 )
 
-// ErrOrder is returned for a transaction or payment that stands before one which was eaten already.
+// ErrOrder is returned for a transaction that was eaten already, or stands before one which was.
 var ErrOrder = errors.New("not in the order of the chain")
 
 // StreamOptions say how a Stream ranks. The zero value is valid.
@@ -63,6 +63,7 @@ type Stream struct {
 	wild    map[flow.Account]int // sources of every asset
 	queue   []int                // first in, first out
 	last    flow.Pos             // the last transaction that mattered
+	eaten   int                  // how many mattered
 	at      flow.Pos             // where the payment at hand arrived
 	journal journal
 }
@@ -178,11 +179,11 @@ func (s *Stream) Apply(tx flow.Tx) error {
 		return nil
 	}
 	at := tx.At()
-	if at.Compare(s.last) < 0 {
+	if s.eaten > 0 && at.Compare(s.last) <= 0 {
 		return fmt.Errorf("transaction %s at %s: %w", tx.ID, at, ErrOrder)
 	}
 	s.begin(at)
-	s.last = at
+	s.last, s.eaten = at, s.eaten+1
 	s.lifter.view(&trace.View{Tx: tx}, s.eat)
 	s.journal.open = false
 	return nil
