@@ -115,6 +115,7 @@ func (w *world) sweepLater(s *service, via account, a asset) {
 		delete(w.sweeping, h)
 		v := w.balance[h]
 		lots := w.take(h, v, StolenFirst)
+		delete(w.balance, h) // nothing is there, and nothing but this ever pays from it
 		w.credit(holding{s.hot, a}, minus(v, unitsOf(lots)))
 		r := w.write(w.tx(a.chain()), via, s.hot, a, v, "deposit_sweep")
 		if len(lots) > 0 {
