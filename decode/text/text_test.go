@@ -224,6 +224,7 @@ func FuzzDecode(f *testing.F) {
 	for _, rows := range []string{
 		"eth:a eth:b ETH 100", "tx t index=4 failed\na - ETH 5 fee\ntx -\n- b X 5 nft index=1", "a1: - -> m 50\na2: a1:0, x:1 bob 3 -> c 3, d 4",
 		"a 5, b 6 -> c 11 of ETH", "- -> a 1\n-> x\n: :\n tx", "x:\ny: a b X 1",
+		"tx t\nemit p 0xd78ad95fa46c994b6551d0da85fc275fe613ce37657fb8d5e3d130840159d822 1 : 5 -1 index=3\nemit : :",
 	} {
 		for kind := range uint8(3) {
 			f.Add(kind, rows)
@@ -238,6 +239,11 @@ func FuzzDecode(f *testing.F) {
 		for i, tx := range b.Txs {
 			if i > 0 && tx.Index <= b.Txs[i-1].Index {
 				t.Fatalf("transaction %d behind %d", tx.Index, b.Txs[i-1].Index)
+			}
+			for _, l := range tx.Logs {
+				if _, ok := flow.KnownEvent(l.Topics[0]); !ok || l.Contract.Chain() != c || len(l.Topics) > flow.MaxTopics || len(l.Data) > flow.MaxLogData {
+					t.Fatalf("event %+v on %s", l, c)
+				}
 			}
 			for _, m := range tx.Movements {
 				for _, l := range m.Out {
