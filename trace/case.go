@@ -102,8 +102,7 @@ func (c *Case) Walk(ctx context.Context, g Graph) error {
 	return nil
 }
 
-// Apply lets every ledger of the transaction's chain eat it: see Ledger.Apply. An error may leave all of them between two
-// movements.
+// Apply lets every ledger of the transaction's chain eat it: see Ledger.Apply. If one cannot, none has.
 func (c *Case) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
 	c.feed.turn()
 	return c.feed.eat(ctx, g, &tx, c.ledgers[tx.Point.Chain])

@@ -249,8 +249,7 @@ func (l *Ledger) EdgeCount() int { return l.edges.n }
 
 // Apply eats a whole transaction. Transactions must come in the order of the chain and none may be left out that touches
 // a holder; one that touches none costs a failed look-up for each leg. Where a holder is new, g is asked for its opening
-// balance; a nil g means that holders had nothing before. An error may leave the ledger between two movements: Undo the
-// transaction, or restore a snapshot.
+// balance; a nil g means that holders had nothing before. If there is an error, nothing was eaten.
 func (l *Ledger) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
 	l.feed.turn()
 	return l.feed.eat(ctx, g, &tx, []*Ledger{l})
