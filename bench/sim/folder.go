@@ -105,7 +105,7 @@ var tableFiles = [maxChains]string{"transfers.csv.gz", "transfers-eip155-10.csv.
 // Write makes a case and writes it to a folder, in the form of docs/formats/case.md. The folder must be absent or empty
 // (ErrExists), unless force is set: then the files of an earlier case are replaced and others are left alone. params.json is
 // written last; a folder without it is not whole. What is kept in memory grows with the balances that accounts have ever
-// had and with the laundering, and not with the rows: about 100 bytes for each pair of an account and an asset.
+// had and with the laundering, and not with the rows: 100 to 200 bytes for each pair of an account and an asset.
 func Write(ctx context.Context, dir string, c Config, force bool, tell Progress) (Summary, error) {
 	c = c.withDefaults()
 	if err := c.check(); err != nil {
