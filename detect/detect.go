@@ -22,7 +22,7 @@ type Options struct {
 }
 
 // A Detector eats the events of one chain in the order of its transactions and says what it finds. What it remembers is
-// bounded: 65,536 stolen movements, of them 128 for each account, asset and direction; 65,536 accounts with the thefts
+// bounded: 65,536 stolen movements, of them 64 for each account, asset and direction; 65,536 accounts with the thefts
 // that reached them; as many judgements. What is older is forgotten, and can then neither be found nor extended.
 // It is for one goroutine. The same events give the same findings, in whatever portions they come.
 type Detector struct {
@@ -115,8 +115,8 @@ func (d *Detector) Apply(e Event) ([]finding.Finding, error) {
 		return nil, fmt.Errorf("event at %s after %s: %w", e.At, d.last, ErrOrder)
 	}
 	d.log.begin(at)
-	started, last, toldBefore := d.started, d.last, d.told
-	d.log.add(func() { d.started, d.last, d.told = started, last, toldBefore })
+	started, last := d.started, d.last
+	d.log.add(func() { d.started, d.last = started, last })
 	d.started, d.last = true, at
 	s := scene{Detector: d, e: &e}
 	s.t = d.transfer(e)
@@ -154,10 +154,7 @@ func (d *Detector) transfer(e Event) *transfer {
 // say makes a finding of a match, unless it was said.
 func (d *Detector) say(r *Rule, e *Event, m match) (f finding.Finding, ok bool, err error) {
 	key := saidKey{r.ID, m.subject}
-	old, known := d.said.of[key]
-	if known && m.window > 0 && d.graph.when-old.when > m.window {
-		known = false
-	}
+	old, known := d.lately(key, m.window)
 	if known && (m.size <= old.size || !m.each && m.size/2 < old.size) {
 		return f, false, nil
 	}
@@ -189,13 +186,29 @@ func (d *Detector) say(r *Rule, e *Event, m match) (f finding.Finding, ok bool, 
 	return f, true, nil
 }
 
+// lately is the newest judgement of a key, if it was made within so many seconds; 0 is ever.
+func (d *Detector) lately(key saidKey, window int64) (said, bool) {
+	old, known := d.said.of[key]
+	return old, known && (window == 0 || d.graph.when-old.when <= window)
+}
+
+// isSaid reports whether a match of at most that size would not be said, before the work of finding it.
+func (s *scene) isSaid(subject string, most int, window int64) bool {
+	old, known := s.lately(saidKey{s.rule.ID, subject}, window)
+	return known && most/2 < old.size
+}
+
 // tell remembers a finding for Undo, as long as its event can be undone.
 func (d *Detector) tell(id flow.Hash, at flow.Pos) {
-	all := d.told
-	for len(all) > 0 && d.log.firm && all[0].at.Compare(d.log.lost) < 0 {
-		all = all[1:]
+	old := 0 // which no undo can reach
+	for old < len(d.told) && d.log.firm && d.told[old].at.Compare(d.log.lost) < 0 {
+		old++
 	}
-	d.told = append(slices.Clip(all), told{id, at})
+	if old > len(d.told)/2 {
+		d.told = slices.Clone(d.told[old:])
+	}
+	d.told = append(d.told, told{id, at})
+	d.log.add(func() { d.told = d.told[:len(d.told)-1] })
 }
 
 // Undo takes back all events of the transactions at or after a place (its Movement does not count), as if they had never

@@ -21,7 +21,7 @@ func starOf(all []*transfer, end func(*transfer) flow.Account, piece int64) star
 			largest = t.Units
 		}
 	}
-	s := star{ends: map[flow.Account]bool{}}
+	s := star{ends: make(map[flow.Account]bool, len(all))}
 	for _, t := range all {
 		if t.isPayment() && atLeast(t.Units, largest, piece) {
 			s.pays = append(s.pays, t)
@@ -39,7 +39,7 @@ func payer(t *transfer) flow.Account { return t.From }
 func about(asset flow.Asset, accounts ...flow.Account) string {
 	s := asset.String()
 	for _, a := range accounts {
-		s += " " + a.Address()
+		s += " " + a.Key()
 	}
 	return s
 }
@@ -53,7 +53,7 @@ func fanOut(s *scene) []match {
 	k, window := int(s.rule.number("payees")), s.rule.number("window")
 	n := s.graph.of(t.From, t.Asset)
 	outs := since(n.out, t.when-window)
-	if len(outs) < k {
+	if len(outs) < k || s.isSaid(about(t.Asset, t.From), len(outs), window) {
 		return nil
 	}
 	fan := starOf(outs, payee, s.rule.number("piece"))
@@ -78,7 +78,7 @@ func fanIn(s *scene) []match {
 	}
 	k, window := int(s.rule.number("payers")), s.rule.number("window")
 	ins := since(s.graph.of(t.To, t.Asset).in, t.when-window)
-	if len(ins) < k {
+	if len(ins) < k || s.isSaid(about(t.Asset, t.To), len(ins), window) {
 		return nil
 	}
 	fan := starOf(ins, payer, s.rule.number("piece"))
@@ -128,6 +128,9 @@ func gatherScatter(s *scene) []match {
 	return nil
 }
 
+// maxMatches bounds how many origins of one payment are named.
+const maxMatches = 8
+
 // A flow through one middle account.
 type through struct{ in, out *transfer }
 
@@ -146,7 +149,7 @@ func scatterGather(s *scene) []match {
 	var origins []flow.Account // in the order in which they are met
 	by := map[flow.Account][]through{}
 	work := 0
-	seen := map[flow.Account]bool{}
+	seen := make(map[flow.Account]bool, len(ins))
 	for i := len(ins) - 1; i >= 0; i-- { // the newest payment of each middle
 		out := ins[i]
 		m := out.From
@@ -174,6 +177,9 @@ func scatterGather(s *scene) []match {
 	}
 	var found []match
 	for _, a := range origins {
+		if len(found) == maxMatches {
+			break
+		}
 		if m, ok := scattered(s, a, by[a], k, window); ok {
 			found = append(found, m)
 		}

@@ -10,10 +10,10 @@ import (
 // Bounds of what a detector remembers, whatever strangers send.
 const (
 	maxTransfers = 1 << 16 // the newest stolen movements
-	maxDegree    = 128     // of them the newest of one account in one asset, each way
+	maxDegree    = 64      // of them the newest of one account in one asset, each way
 	maxKeys      = 1 << 16 // accounts with their thefts; judgements already made
 	maxThefts    = 1 << 10 // thefts whose tempo is known
-	maxWork      = 1 << 12 // movements that one rule looks at for one event
+	maxWork      = 1 << 10 // movements that one rule looks at for one event
 )
 
 // A transfer is an event in the graph. It is never changed.

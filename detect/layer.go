@@ -9,7 +9,7 @@ import (
 )
 
 // maxSide bounds each side of a layer.
-const maxSide = 64
+const maxSide = 32
 
 // A layer is a group of accounts that pay, one of accounts that are paid, and the payments from the one to the other.
 type layer struct {

@@ -57,6 +57,7 @@ type ring struct {
 func (w *ring) close(path []*transfer, small, large flow.Amount) bool {
 	t := path[len(path)-1]
 	ins := until(w.s.graph.of(t.From, t.Asset).in, t)
+	var tried []flow.Account // of several payments of one payer the newest that fits is enough
 	for i := len(ins) - 1; i >= 0 && ins[i].when >= w.from; i-- {
 		if w.work++; w.work > maxWork {
 			return false
@@ -66,9 +67,10 @@ func (w *ring) close(path []*transfer, small, large flow.Amount) bool {
 		if large.Less(p.Units) {
 			large = p.Units
 		}
-		if !p.isPayment() || !atLeast(small, large, w.kept) {
+		if !p.isPayment() || slices.Contains(tried, p.From) || !atLeast(small, large, w.kept) {
 			continue
 		}
+		tried = append(tried, p.From)
 		next := append(slices.Clip(path), p)
 		if p.From == path[0].To {
 			if len(next) >= w.shortest {
@@ -85,7 +87,7 @@ func (w *ring) close(path []*transfer, small, large flow.Amount) bool {
 }
 
 // maxPath bounds how far back a path is followed.
-const maxPath = 256
+const maxPath = 64
 
 // random: stolen money is handed on whole, over accounts that do nothing else.
 func random(s *scene) []match {
@@ -109,7 +111,7 @@ func random(s *scene) []match {
 		seen[p.From] = true
 		path = append(path, p)
 	}
-	if len(path) < k {
+	if len(path) < k || len(path) == maxPath { // where it began is out of sight; it was said when it was half as long
 		return nil
 	}
 	slices.Reverse(path)
@@ -154,7 +156,7 @@ func peelChain(s *scene) []match {
 			break
 		}
 	}
-	if len(steps) < k {
+	if len(steps) < k || len(steps) == maxPath { // as for random
 		return nil
 	}
 	slices.Reverse(steps)

@@ -80,7 +80,7 @@ func consolidation(s *scene) []match {
 		return nil
 	}
 	m := match{
-		subject: e.To.Address(), subjects: []flow.Account{e.To}, size: len(met), score: 1000 * len(met) / k, each: true,
+		subject: e.To.Key(), subjects: []flow.Account{e.To}, size: len(met), score: 1000 * len(met) / k, each: true,
 		sentence: fmt.Sprintf("The money of %d thefts meets at %s:", len(met), e.To.Address()),
 	}
 	for i, a := range met {

@@ -51,13 +51,13 @@ func tempo(s *scene) []match {
 		delays = append(delays, h.delay)
 	}
 	sum /= 1000 // thousandths
-	if len(state.recent) < least || sum < threshold {
+	if len(state.recent) < least || sum < max(threshold, 1) || s.isSaid(t.Theft, state.count, 0) {
 		return nil
 	}
-	m := match{subject: t.Theft, size: state.count, omitted: state.count - len(state.recent), score: int(1000 * sum / threshold)}
+	m := match{subject: t.Theft, size: state.count, omitted: state.count - len(state.recent), score: int(1000 * sum / max(threshold, 1))}
 	for _, h := range state.recent {
 		m.evidence = append(m.evidence, h.t)
-		if !slices.Contains(m.subjects, h.t.From) {
+		if h.ratio > 0 && !slices.Contains(m.subjects, h.t.From) {
 			m.subjects = append(m.subjects, h.t.From)
 		}
 	}
@@ -124,9 +124,8 @@ func hours(all []*transfer, least, z int64) string {
 	return fmt.Sprintf("The hours are %s (Rayleigh R 0.%03d, n·R² %d.%d).", verdict, min(r, 999), stat/1000, stat%1000/100)
 }
 
-// root is the square root of v/1000 in thousandths, rounded down: of v·1000 as whole numbers.
+// root is the square root of a whole number below 2^40, rounded down.
 func root(v int64) int64 {
-	v *= 1000
 	var r int64
 	for bit := int64(1) << 20; bit > 0; bit >>= 1 {
 		if (r+bit)*(r+bit) <= v {
