@@ -56,6 +56,7 @@ func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Opt
 	}
 	missing = append(missing, unvouched...)
 	g := NewGraph(s)
+	g.progress = progress
 	report, err := trace.Run(ctx, g, theft, o)
 	if err != nil {
 		return nil, err

@@ -126,6 +126,7 @@ func (e *encoder) parameters(p Policy, c flow.Chain, sources []plainSource, o Op
 	e.int(o.Budget.Holders)
 	e.int(o.Budget.Hops)
 	e.text(o.Swaps.Rule)
+	e.text(o.Follow.Rule)
 }
 
 func (e *encoder) source(sources []plainSource) {

@@ -384,6 +384,11 @@ func (l *Ledger) assume(a Assumption) {
 	l.assumed = append(l.assumed, a)
 }
 
+// chosen reports whether an account is one to follow.
+func (l *Ledger) chosen(a flow.Account) bool {
+	return l.options.Follow.Of == nil || l.options.Follow.Of(a)
+}
+
 // record finds a holder or makes it. A new one is followed if the budget allows it; a source, at 0 hops, always is.
 func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
 	r := l.find(h)
@@ -391,7 +396,7 @@ func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
 		return r
 	}
 	r = newRecord(h, stats{hops: hops, first: at, last: at, time: time, until: time}, l.log)
-	if hops > 0 && (l.followed >= l.options.Budget.Holders || hops > l.options.Budget.Hops) {
+	if hops > 0 && (l.followed >= l.options.Budget.Holders || hops > l.options.Budget.Hops || !l.chosen(h.Account)) {
 		r.frozen = true
 	} else {
 		l.followed++

@@ -27,6 +27,8 @@ type Options struct {
 	DustShare int64
 	// Crowd is the behaviour by which an account is taken for a service although Stop knows nothing of it.
 	Crowd Crowd
+	// Follow chooses whom to follow, where a theft is too large to follow everybody.
+	Follow Choice
 	// Budget bounds the work.
 	Budget Budget
 	// Page is the most movements of one account that are asked for at once; 1024 if 0.
@@ -41,11 +43,27 @@ type Stop struct {
 	Reason string // "X (exchange)"
 }
 
+func (c Choice) check() error {
+	if (c.Of == nil) != (c.Rule == "") {
+		return fmt.Errorf("options: a choice needs a name and a function (rule %.80q)", c.Rule)
+	}
+	return nil
+}
+
 func (s Stop) sink() Sink {
 	if s.Sink == "" {
 		return Service
 	}
 	return s.Sink
+}
+
+// A Choice is whom a trace follows besides its sources: the others keep what they get, and the result is partial. The zero
+// value follows everybody.
+type Choice struct {
+	// Rule names Of, its version and its parameters; it is recorded in reports and binds snapshots.
+	Rule string
+	// Of must answer the same for ever.
+	Of func(flow.Account) bool
 }
 
 // A Budget bounds the work for each policy by itself, so that a result does not depend on which others run beside it.
@@ -92,6 +110,7 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	return o, errors.Join(
 		o.checkSwaps(),
+		o.Follow.check(),
 		fill(&o.Budget.Holders, "budget of holders", 100_000),
 		fill(&o.Budget.Transactions, "budget of transactions", 1_000_000),
 		fill(&o.Budget.Hops, "budget of hops", 10_000),

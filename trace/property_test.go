@@ -24,6 +24,10 @@ func drawOptions(t *rapid.T, w *world) Options {
 		}
 	}
 	o.Crowd = drawCrowd(t)
+	if rapid.IntRange(0, 3).Draw(t, "choice") == 0 {
+		left := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "left out")
+		o.Follow = Choice{"all but " + left, func(a flow.Account) bool { return a != who(textChain, left) && a != who(utxoChain, left) }}
+	}
 	switch rapid.IntRange(0, 3).Draw(t, "swaps") {
 	case 0, 1:
 		o.Swaps = netSwaps

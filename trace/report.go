@@ -12,8 +12,9 @@ type Report struct {
 	Direction    string            `json:"direction"` // forward, backward
 	Sources      []SourceParameter `json:"sources"`
 	Dust         []DustParameter   `json:"dust,omitempty"`
-	DustShare    int64             `json:"dust_share"`      // billionths of the stolen amount
-	Crowd        *CrowdParameter   `json:"crowd,omitempty"` // none: nobody was taken for a service
+	DustShare    int64             `json:"dust_share"`       // billionths of the stolen amount
+	Crowd        *CrowdParameter   `json:"crowd,omitempty"`  // none: nobody was taken for a service
+	Follow       string            `json:"follow,omitempty"` // the rule that chose whom to follow
 	MaxHolders   int               `json:"max_holders"`
 	MaxTxs       int               `json:"max_transactions"`
 	MaxHops      int               `json:"max_hops"`
@@ -53,7 +54,7 @@ func (c *Case) Report() (*Report, error) {
 	b := c.options.Budget
 	r := &Report{
 		Theft: c.theft.Name, Direction: "forward", DustShare: c.options.DustShare,
-		MaxHolders: b.Holders, MaxTxs: b.Transactions, MaxHops: b.Hops, Until: b.Until, Swaps: c.options.Swaps.Rule,
+		MaxHolders: b.Holders, MaxTxs: b.Transactions, MaxHops: b.Hops, Until: b.Until, Swaps: c.options.Swaps.Rule, Follow: c.options.Follow.Rule,
 	}
 	if c.options.Backward {
 		r.Direction = "backward"
@@ -89,6 +90,7 @@ func (c *Case) Report() (*Report, error) {
 	e.int(b.Hops)
 	e.pos(b.Until)
 	e.text(r.Swaps)
+	e.text(r.Follow)
 	for i := range c.options.Policies {
 		var ledgers []*Ledger
 		for _, chain := range c.chains {

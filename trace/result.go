@@ -168,7 +168,7 @@ func result(ledgers []*Ledger) (Result, error) {
 
 // addHolders adds the shares of a ledger and says what its budget cut off.
 func (r *Result) addHolders(l *Ledger, offset int) (cuts []string) {
-	frozen, far, still, later := 0, 0, 0, 0
+	frozen, far, still, later, left := 0, 0, 0, 0, 0
 	records := l.records()
 	r.Holders = slices.Grow(r.Holders, len(records))
 	for _, rec := range records {
@@ -183,6 +183,9 @@ func (r *Result) addHolders(l *Ledger, offset int) (cuts []string) {
 		case rec.frozen && rec.hops > l.options.Budget.Hops:
 			end = OutBudget
 			far++
+		case rec.frozen && !l.chosen(rec.holder.Account):
+			end = OutBudget
+			left++
 		case rec.frozen:
 			end = OutBudget
 			frozen++
@@ -224,6 +227,7 @@ func (r *Result) addHolders(l *Ledger, offset int) (cuts []string) {
 		}
 	}
 	add(frozen, "%d holders keep what they got: more than %d were reached; trace again with a larger budget of holders", frozen, b.Holders)
+	add(left, "%d holders keep what they got: they were not chosen to be followed (%s); trace again with more visits", left, l.options.Follow.Rule)
 	add(far, "%d holders are more than %d hops away and keep what they got; trace again with a larger budget of hops", far, b.Hops)
 	if l.spent {
 		add(1, "%d holders stand still after %d transactions; go on from a snapshot with a larger budget of transactions", still, l.txs)

@@ -30,7 +30,7 @@ func (r *routeFlags) add(c *cobra.Command) {
 func (r routeFlags) isAsked() bool { return r != routeFlags{} }
 
 // withoutTo are the flags of trace that mean nothing for a route.
-var withoutTo = []string{"tx", "thief", "theft", "policy", "back", "dust", "dust-share", "no-swaps", "crowd", "max-hops", "out", "csv", "graphml"}
+var withoutTo = []string{"tx", "thief", "theft", "policy", "back", "dust", "dust-share", "no-swaps", "crowd", "visit", "max-hops", "out", "csv", "graphml"}
 
 func (p *program) runRoute(cmd *cobra.Command, f traceFlags) (err error) {
 	ask := engine.RouteAsk{To: f.route.to, Asset: f.route.asset, Until: f.until}

@@ -24,7 +24,7 @@ type traceFlags struct {
 	rows                                      int
 	dustShare                                 int64
 	budget                                    trace.Budget
-	crowd                                     int
+	crowd, visits                             int
 	noSwaps                                   bool
 	route                                     routeFlags
 }
@@ -76,6 +76,7 @@ pays, ends it too (--crowd): that is a judgement, and marked as one.`,
 	fl.IntVar(&f.budget.Holders, "max-holders", 0, "follow at most so many holders (default 100000)")
 	fl.IntVar(&f.budget.Transactions, "max-transactions", 0, "read at most so many transactions (default 1000000)")
 	fl.IntVar(&f.budget.Hops, "max-hops", 0, "follow at most so many hops (default 10000)")
+	fl.IntVar(&f.visits, "visit", 0, "follow only so many accounts: those that most of the theft's ways lead to, by a ranked exploration (default all)")
 	fl.StringVar(&f.until, "until", "", "read no further than this TIME")
 	fl.StringVar(&f.out, "out", "", "write transfers.csv, addresses.csv, minor.csv, sinks.csv, graph.graphml and summary.json to this folder")
 	fl.BoolVar(&f.csv, "csv", false, "print the transfers that carried claim as CSV")
@@ -93,6 +94,9 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 	}
 	if b := f.budget; b.Holders < 0 || b.Transactions < 0 || b.Hops < 0 || f.rows < 0 || f.dustShare > 1_000_000_000 {
 		return misuse(errors.New("a number that cannot be"), "--max-… and --rows are not negative, --dust-share is at most 1000000000 (all)")
+	}
+	if f.visits < 0 || f.visits > 0 && f.back {
+		return misuse(errors.New("--visit is a number of accounts, and for a trace forward"), "leave it out to follow everybody")
 	}
 	options := trace.Options{Backward: f.back, DustShare: f.dustShare, Crowd: trace.Crowd{Parties: f.crowd}, Budget: f.budget}
 	if f.noSwaps {
@@ -136,6 +140,11 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 		return misuse(err, "--until takes a TIME of the chain of the theft: RFC 3339, a day, seconds since 1970, or block:HEIGHT")
 	}
 	b := p.newBar()
+	if f.visits > 0 {
+		if options.Follow, err = engine.Explore(ctx, s, resolved, options, labels, f.visits); err != nil {
+			return err
+		}
+	}
 	answer, err := engine.Trace(ctx, s, resolved, options, labels, func(read int64) {
 		b.show(0, 0, fmt.Sprintf("tracing: %d transactions read", read))
 	})
