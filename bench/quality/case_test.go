@@ -18,12 +18,19 @@ const (
 
 func tx(n int) string { return fmt.Sprintf("0x%064x", n) }
 
+// More than the dust that a trace does not follow.
+const (
+	ether      = "1000000000000000000"
+	sixTenths  = "600000000000000000"
+	fourTenths = "400000000000000000"
+)
+
 // smallCase are the files of a planted case.
 func smallCase() map[string]string {
 	return map[string]string{
 		"transfers.csv": "chain,block_number,log_index,tx_hash,from,to,asset,amount_base_units,timestamp\n" +
-			"eip155:1,10,0," + tx(1) + "," + thief + "," + alice + ",ETH,1000,100\n" +
-			"eip155:1,11,0," + tx(2) + "," + alice + "," + shop + ",ETH,1000,112\n" +
+			"eip155:1,10,0," + tx(1) + "," + thief + "," + alice + ",ETH," + ether + ",100\n" +
+			"eip155:1,11,0," + tx(2) + "," + alice + "," + shop + ",ETH," + ether + ",112\n" +
 			"eip155:1,11,1," + tx(3) + "," + bob + "," + shop + ",ETH,7,112\n",
 		"labels.csv":                  "address,label,category,is_service\n" + shop + ",a shop,exchange,1\n",
 		"sources.csv":                 "address,start_block,start_timestamp\n" + thief + ",10,100\n",
@@ -33,7 +40,7 @@ func smallCase() map[string]string {
 		"truth/services.csv":          "address\n" + shop + "\n",
 		"truth/holdings.csv":          "theft,chain,account,asset,stolen_units,claim\n",
 		"truth/sinks.csv": "theft,kind,service,via,chain,asset,stolen_units,claim,labelled,swept\n" +
-			"0,exchange," + shop + ",,eip155:1,ETH,1000,600,1,0\n0,exchange," + shop + "," + bob + ",eip155:1,ETH,1000,400,1,1\n",
+			"0,exchange," + shop + ",,eip155:1,ETH,6," + sixTenths + ",1,0\n0,exchange," + shop + "," + bob + ",eip155:1,ETH,4," + fourTenths + ",1,1\n",
 		"params.json": `{"thefts": [{"theft": 0, "asset": "ETH", "more": 1}]}`,
 	}
 }
@@ -41,7 +48,7 @@ func smallCase() map[string]string {
 func heistCase() map[string]string {
 	return map[string]string{
 		"all-tx.csv": "hash,from,to,value,timeStamp,blockNumber,tokenSymbol,contractAddress,isError,gasPrice,gasUsed\n" +
-			tx(1) + "," + thief + "," + alice + ",1000,100,10,,,0,,\n" + tx(2) + "," + alice + "," + shop + ",1000,112,11,,,0,,\n",
+			tx(1) + "," + thief + "," + alice + "," + ether + ",100,10,,,0,,\n" + tx(2) + "," + alice + "," + shop + "," + ether + ",112,11,,,0,,\n",
 		"all-address.csv": "\ufeffaddress,name_tag,label\n" + thief + ",ml_transit_0,heist\n" + alice + ",ml_transit_1,heist\n" + shop + ",\"Shop, the \"\"best\"\"\",exchange\n",
 	}
 }
@@ -117,7 +124,7 @@ func TestBrokenCases(t *testing.T) {
 		{"bad-address", "truth/truth_addresses.csv", alice, "0xa2", "truth_addresses.csv: line 3"},
 		{"bad-service", "truth/services.csv", shop, "shop", "services.csv: line 2"},
 		{"bad-neutral", "truth/neutral_transfers.csv", "reason\n", "reason\nx,0,\n", "neutral_transfers.csv: line 2"},
-		{"bad-claim", "truth/sinks.csv", "600", "6e2", "sinks.csv: line 2: claim"},
+		{"bad-claim", "truth/sinks.csv", sixTenths, "6e17", "sinks.csv: line 2: claim"},
 		{"bad-account", "truth/holdings.csv", "claim\n", "claim\n0,eip155:1,0x00,ETH,1,1\n", "holdings.csv: line 2: account"},
 		{"bad-swept", "truth/sinks.csv", "1,1\n", "1,maybe\n", "sinks.csv: line 3: swept"},
 		{"bad-theft", "truth/sinks.csv", "0,exchange", "first,exchange", `sinks.csv: line 2: theft "first"`},
