@@ -25,7 +25,7 @@ func (b *book) believe(tx flow.Tx, net []Conversion) []Conversion {
 	all := net
 	if len(m.legs) > 0 {
 		if r := m.route(); r != nil {
-			all = r.conversions(net)
+			all = r.conversions(net, sender(tx))
 		}
 	}
 	if len(m.refused) > 0 {
@@ -47,7 +47,7 @@ func (c *Conversion) doubt(why string) {
 
 // conversions are those of everybody whose money went through a leg, those of the pools, and what the net tells of others as far as
 // it does not count the same gain again.
-func (r *router) conversions(net []Conversion) []Conversion {
+func (r *router) conversions(net []Conversion, sender flow.Account) []Conversion {
 	strands := make([][]strand, len(r.b.parties))
 	for h, bag := range r.bags {
 		for _, p := range bag {
@@ -75,7 +75,7 @@ func (r *router) conversions(net []Conversion) []Conversion {
 		var c Conversion
 		if legs := pools[p.account]; len(legs) > 0 {
 			c = r.ofPool(p.account, legs, strands[n])
-		} else if r.isClear(n, strands[n]) {
+		} else if r.isClear(n, strands[n]) && (sender.IsZero() || p.account == sender || !r.gainsElse(n, strands[n])) {
 			c = r.ofPayer(p.account, strands[n])
 			if other := byNet[p.account]; other != nil && c.differs(*other) {
 				c.doubt(fmt.Sprintf("the net of the transaction reads %s for %s instead", list(other.Gives), list(other.Takes)))
@@ -121,6 +121,15 @@ func (r *router) isClear(n int, all []strand) bool {
 		}
 	}
 	return through
+}
+
+// gainsElse reports whether a party gained something that is not what its money became: it exchanged in a way that no event
+// tells. (What the sender of the transaction seems to gain so may be feigned; others do not feign for him.)
+func (r *router) gainsElse(n int, all []strand) bool {
+	return slices.ContainsFunc(r.b.dealings[n], func(i int) bool {
+		h := &r.b.holdings[i]
+		return h.sign > 0 && !h.own && !slices.ContainsFunc(all, func(s strand) bool { return s.at == i && len(s.over) > 0 })
+	})
 }
 
 // ofPayer is the conversion of a party whose strands are clear.
@@ -169,7 +178,7 @@ func (r *router) ofPool(a flow.Account, legs []leg, all []strand) Conversion {
 	for _, s := range all {
 		from, to := r.b.holdings[s.origin].asset, &r.b.holdings[s.at]
 		who := r.b.parties[to.party].account
-		if exchanged[from] && to.asset == from && !who.IsZero() && !s.units.IsZero() && !s.amount.IsZero() {
+		if exchanged[from] && to.asset == from && !s.lent && !who.IsZero() && !s.units.IsZero() && !s.amount.IsZero() {
 			c.Rest = addPart(c.Rest, Part{who, from, s.amount})
 			c.Strands = addPass(c.Strands, Pass{a, who, from, from, s.units, s.amount}, true)
 		}

@@ -51,6 +51,7 @@ func TestEvents(t *testing.T) {
 		{"refund", "a>r 5 X; r>p 4 X; p>a 2 Y; p! uniswap-v2 4 2; r>a 1 X", "uniswap-v2 a:1X>a:1X a:4X>a:2Y|uniswap-v2 p:2Y>p:4X"},
 		{"fee-of-router", "a>r 5 X; r>f 1 X; r>p 4 X; p>a 2 Y; p! uniswap-v2 4 2", "uniswap-v2 a:1X>f:1X a:4X>a:2Y|uniswap-v2 p:2Y>p:4X"},
 		{"lends-first", "r>p 4 X; p>a 2 Y; p! uniswap-v2 4 2; a>r 4 X", "uniswap-v2 p:2Y>p:4X|uniswap-v2 a:4X>a:2Y"},
+		{"loan-of-the-pool", "p>a 9 Y; a>q 4 Y; q>a 5 X; q! uniswap-v2 4 5; a>p 5 X; p! uniswap-v3 5 9", "uniswap-v3 p:9Y>p:5X|uniswap-v2 q:5X>q:4Y"},
 		{"feigned-and-handed-on", "a>fake 100 X; fake>p 100 X; p>fake 50 Y; p! uniswap-v2 100 50; fake>b 50 Y; fake>a 1 W; fake! uniswap-v2 100 1",
 			"uniswap-v2 a:100X>b:50Y (?)|uniswap-v2 p:50Y>p:100X (?)"},
 		{"unknown-exchanger-behind", "a>p 5 X; p>r 2 Y; p! uniswap-v2 5 2; r>q 2 Y; q>a 7 Z",
@@ -66,6 +67,79 @@ func TestEvents(t *testing.T) {
 				t.Errorf("%s\n got %s\nwant %s", c.tx, got, c.want)
 			}
 		})
+	}
+}
+
+// Coin is wrapped by a router, goes through two of the pools that Balancer's vault holds, and through one of Uniswap; what came out is
+// unwrapped. The coin stands before the tokens, as in blocks that do not tell their order among each other.
+func TestVaultAndWraps(t *testing.T) {
+	account := func(n byte) flow.Account { return flow.EVMAccount(flow.Ethereum, [20]byte{n}) }
+	a, router, vault, pool := account(1), account(2), account(3), account(4)
+	weth, coin := who("0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"), flow.Ethereum.Native()
+	wrapped, x, y := flow.Token(weth), flow.Token(account(5)), flow.Token(account(6))
+	v := flow.NewAmount
+	swap := func(index uint32, from, to flow.Account, in, out uint64) flow.Log {
+		l := flow.Log{Index: index, Contract: vault, Topics: make([]flow.Hash, 4)}
+		l.Topics[0] = must(flow.ParseHash("0x2170c741c41531aec20e7c107c24eecfdd15e69c9bb0a8dd37b1840b9e0b207b"))
+		for i, token := range []flow.Account{from, to} {
+			b, _ := token.EVMAddress()
+			copy(l.Topics[2+i][12:], b[:])
+		}
+		for _, n := range []uint64{in, out} {
+			b := v(n).Bytes()
+			l.Data = append(l.Data, b[:]...)
+		}
+		return l
+	}
+	tx := flow.Tx{
+		Movements: []flow.Movement{
+			flow.In1Out1(flow.Fee, coin, 0, a, account(9), v(1)),
+			flow.In1Out1(flow.Transfer, coin, 0, a, router, v(100)),
+			flow.In1Out1(flow.Internal, coin, 1, router, weth, v(100)),
+			flow.In1Out1(flow.Internal, coin, 2, weth, router, v(90)),
+			flow.In1Out1(flow.Internal, coin, 3, router, a, v(90)),
+			flow.In1Out1(flow.Wrap, wrapped, 1, flow.Account{}, router, v(100)),
+			flow.In1Out1(flow.TokenMove, wrapped, 4, router, vault, v(100)),
+			flow.In1Out1(flow.TokenMove, y, 5, vault, router, v(7)),
+			flow.In1Out1(flow.TokenMove, y, 6, router, pool, v(7)),
+			flow.In1Out1(flow.TokenMove, wrapped, 7, pool, router, v(90)),
+			flow.In1Out1(flow.Unwrap, wrapped, 9, router, flow.Account{}, v(90)),
+		},
+		Logs: []flow.Log{swap(2, weth, account(5), 100, 55), swap(3, account(5), account(6), 55, 7), event(pool, UniswapV2, 8, v(7), v(90))},
+	}
+	var mine []Pass
+	for _, c := range Conversions(tx) {
+		if c.Account == a {
+			mine = c.Strands
+			if c.Rule != "wrap+balancer-v2+uniswap-v2" || c.Confidence != ByLogs || c.Doubt != "" {
+				t.Errorf("%s, %s, %q", c.Rule, c.Confidence, c.Doubt)
+			}
+		} else if c.Account == vault && (len(c.Strands) != 1 || c.Strands[0] != (Pass{vault, vault, y, wrapped, v(7), v(100)})) {
+			t.Errorf("the vault: %v", c)
+		} else if c.Account == router {
+			t.Errorf("the router: %v", c)
+		}
+	}
+	if len(mine) != 1 || mine[0] != (Pass{a, a, coin, coin, v(100), v(90)}) {
+		t.Errorf("strands %v", mine)
+	}
+	for name, spoil := range map[string]func(l *flow.Log){
+		"another-token": func(l *flow.Log) { copy(l.Topics[3][12:], x.Contract()) },
+		"long-address":  func(l *flow.Log) { l.Topics[2][0] = 1 },
+		"same-token":    func(l *flow.Log) { l.Topics[3] = l.Topics[2] },
+		"short":         func(l *flow.Log) { l.Data = l.Data[:63] },
+		"few-topics":    func(l *flow.Log) { l.Topics = l.Topics[:3] },
+		"more":          func(l *flow.Log) { l.Data[31]++ },
+	} {
+		bad := tx
+		bad.Logs = slices.Clone(tx.Logs)
+		bad.Logs[0].Topics, bad.Logs[0].Data = slices.Clone(tx.Logs[0].Topics), slices.Clone(tx.Logs[0].Data)
+		spoil(&bad.Logs[0])
+		for _, c := range Conversions(bad) {
+			if strings.Contains(string(c.Rule), string(BalancerV2)) {
+				t.Errorf("%s: believed: %v", name, c)
+			}
+		}
 	}
 }
 

@@ -145,7 +145,7 @@ func withEvents(tx flow.Tx, calls []poolCall) flow.Tx {
 
 // The recorded blocks have traces and no logs. Where their traces show that Uniswap V2, V3 or one of their like was asked to pay, the
 // event that it must have emitted is put beside the real transfers. Nearly all are believed, and of the accounts that the net understands the
-// events say the same; arbitrages, which the net cannot see, come out with the profit that the authors of the data state.
+// events say the same; the pools of arbitrages paid together what the authors of the data state as profit.
 func TestEventsOfRealSwaps(t *testing.T) {
 	dir := measure.Path(t, "data/onchain/evm-mainnet-blocks/mev-inspect")
 	paths, err := filepath.Glob(filepath.Join(dir, "[0-9]*.json.gz"))
@@ -182,7 +182,9 @@ func TestEventsOfRealSwaps(t *testing.T) {
 				for _, l := range told.Logs {
 					isPool[l.Contract] = true
 				}
-				for i, c := range link.Conversions(told) {
+				all := link.Conversions(told)
+				profits["0x"+tx.ID.String()] = profit(all, isPool)
+				for i, c := range all {
 					if i == 0 && strings.Contains(c.Doubt, "not believed") {
 						doubted++
 					}
@@ -200,9 +202,6 @@ func TestEventsOfRealSwaps(t *testing.T) {
 						if strings.Contains(c.Doubt, "the net of") {
 							differ++
 						}
-					}
-					if p := profit(c); p != "" {
-						profits["0x"+tx.ID.String()] = p
 					}
 				}
 			}
@@ -238,18 +237,21 @@ func TestEventsOfRealSwaps(t *testing.T) {
 	}
 }
 
-// profit is how much more ether came out of a conversion than went in, wrapped or not, whoever got it; "" if not more.
-func profit(c link.Conversion) string {
+// profit is how much more ether pools paid than they took in their legs, wrapped or not; "" if not more.
+func profit(all []link.Conversion, isPool map[flow.Account]bool) string {
 	isEther := func(a flow.Asset) bool {
 		return a == flow.Ethereum.Native() || a.Contract() == "0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2"
 	}
 	var in, out flow.Sum
-	for _, p := range c.Strands {
-		if isEther(p.FromAsset) {
-			in = in.Plus(p.FromAmount)
-		}
-		if isEther(p.ToAsset) {
-			out = out.Plus(p.ToAmount)
+	for _, c := range all {
+		for _, p := range c.Strands {
+			switch {
+			case !isPool[c.Account] || p.FromAsset == p.ToAsset:
+			case isEther(p.FromAsset):
+				out = out.Plus(p.FromAmount)
+			case isEther(p.ToAsset):
+				in = in.Plus(p.ToAmount)
+			}
 		}
 	}
 	if v, ok := out.Minus(in); ok && !v.IsZero() {

@@ -12,6 +12,7 @@ type parcel struct {
 	units  flow.Amount // what it gave
 	amount flow.Amount // what is there of it now
 	over   []Rule      // the exchanges that it went through, nil if none
+	lent   bool        // of a pool: what its leg gave
 }
 
 // cut divides a parcel: so much of what is there now, and the rest.
@@ -34,11 +35,11 @@ func with(rules, more []Rule) []Rule {
 }
 
 // A router sends what was given through the movements and the legs of a transaction, first in first out, until everything
-// is where it stays.
+// is where it stays. Each leg has a bag behind those of the holdings, for what it took; what it gives is of its own until then.
 type router struct {
 	b     *book
 	m     *matcher
-	bags  [][]parcel // of each holding: what it took in this transaction and still has
+	bags  [][]parcel // what each holding took in this transaction and still has, and each leg
 	count int        // parcels made
 	bad   bool       // too much work
 }
@@ -49,76 +50,61 @@ const maxParcels = 1 << 14
 // maxMoves bounds the transactions whose events are read.
 const maxMoves = 1 << 10
 
-// route sends everything; it is nil where the legs go round in a circle or there are too many parts.
+// route sends everything; it is nil where there are too many parts.
 func (m *matcher) route() *router {
-	r := &router{b: m.b, m: m, bags: make([][]parcel, len(m.b.holdings))}
-	order, ok := m.order()
-	if !ok {
-		return nil
+	holdings := len(m.b.holdings)
+	r := &router{b: m.b, m: m, bags: make([][]parcel, holdings+len(m.legs))}
+	into, outOf := map[int]int{}, map[int]int{} // move -> the bag of its leg
+	for i, l := range m.legs {
+		into[l.in], outOf[l.out] = holdings+i, holdings+i
 	}
-	between := map[int][]parcel{} // what goes from leg to leg, by its move
-	next := 0
 	for i, v := range m.moves {
-		if !m.took[i] && !m.gave[i] {
-			r.put(v.to, r.take(v.from, v.amount))
-		}
-		for ; next < len(order) && order[next].at == i; next++ {
-			l := m.legs[order[next].leg]
-			in, out := m.moves[l.in], m.moves[l.out]
-			paid, direct := between[l.in]
-			if !direct {
-				paid = r.take(in.from, in.amount)
+		from, to := v.from, v.to
+		if leg, ok := outOf[i]; ok {
+			r.made()
+			given := []parcel{{origin: leg, units: v.amount, amount: v.amount}}
+			if leg, ok := into[i]; ok {
+				to = leg
 			}
-			got := r.convert(paid, out.amount, l.rules)
-			if m.took[l.out] {
-				between[l.out] = got
-			} else {
-				r.put(out.to, got)
-			}
+			r.put(to, given)
+			continue
 		}
-		if r.bad {
-			return nil
+		if leg, ok := into[i]; ok {
+			to = leg
 		}
+		r.put(to, r.take(from, v.amount))
+	}
+	for i, l := range m.legs {
+		h := holdings + i
+		came := r.convert(r.bags[h], m.moves[l.out].amount, l.rules)
+		if slices.ContainsFunc(came, func(p parcel) bool { return p.origin == h }) {
+			r.unpaid(h, l)
+			continue
+		}
+		r.bags[h] = nil
+		r.replace(h, came)
 	}
 	r.join()
 	if r.bad {
 		return nil
 	}
+	r.bags = r.bags[:holdings]
 	return r
 }
 
-// A turn is when a leg comes: behind which move.
-type turn struct{ at, leg int }
-
-// order puts the legs into an order in which each comes behind those that it is paid by, and behind its own movements.
-func (m *matcher) order() ([]turn, bool) {
-	from := map[int]int{} // move -> the leg that gave it
-	for i, l := range m.legs {
-		from[l.out] = i
-	}
-	at := make([]int, len(m.legs))
-	depth := make([]int, len(m.legs))
-	for i := range m.legs {
-		steps := 0
-		for k, ok := i, true; ok; k, ok = from[m.legs[k].in] {
-			if steps++; steps > len(m.legs) {
-				return nil, false
+// unpaid takes a leg apart that was paid, over others, with what it gave itself: a loan of the pool, which nobody's money bought.
+func (r *router) unpaid(h int, l leg) {
+	in, out := r.m.moves[l.in], r.m.moves[l.out]
+	paid := r.bags[h]
+	r.bags[h] = nil
+	r.put(in.to, paid)
+	for k := range r.bags {
+		for i := range r.bags[k] {
+			if p := &r.bags[k][i]; p.origin == h {
+				p.origin, p.lent = out.from, true
 			}
-			at[i] = max(at[i], m.legs[k].in, m.legs[k].out)
 		}
-		depth[i] = steps
 	}
-	turns := make([]turn, len(m.legs))
-	for i := range turns {
-		turns[i] = turn{at[i], i}
-	}
-	slices.SortStableFunc(turns, func(x, y turn) int {
-		if x.at != y.at {
-			return x.at - y.at
-		}
-		return depth[x.leg] - depth[y.leg]
-	})
-	return turns, true
 }
 
 // take is what a holding gives: first what came in this transaction, then of its own.
@@ -167,7 +153,7 @@ func (r *router) convert(paid []parcel, out flow.Amount, rules []Rule) []parcel 
 // join lets what somebody gave of his own be what came to him, where both are there: he only handed it on, in an order
 // that the movements do not tell, or lent it for a moment.
 func (r *router) join() {
-	for h := range r.bags {
+	for h := range r.b.holdings {
 		var came []parcel
 		own := r.bags[h][:0:0]
 		for _, p := range r.bags[h] {
@@ -181,41 +167,51 @@ func (r *router) join() {
 			continue
 		}
 		r.bags[h] = own
-		for k := range r.bags {
-			if k == h {
+		r.bags[h] = append(r.bags[h], r.replace(h, came)...)
+		if r.bad {
+			return
+		}
+	}
+}
+
+// replace lets what is of an origin, wherever it is but in its own bag, be of the origin of what came, and returns what is left of it.
+func (r *router) replace(h int, came []parcel) (left []parcel) {
+	for k := range r.bags {
+		if k == h || !slices.ContainsFunc(r.bags[k], func(p parcel) bool { return p.origin == h }) {
+			continue
+		}
+		var kept []parcel
+		for _, p := range r.bags[k] {
+			if p.origin != h {
+				kept = append(kept, p)
 				continue
 			}
-			var kept []parcel
-			for _, p := range r.bags[k] {
-				if p.origin != h {
-					kept = append(kept, p)
+			for len(came) > 0 && !p.units.IsZero() {
+				g, part := came[0], p
+				came = came[1:]
+				switch {
+				case g.amount.IsZero():
 					continue
+				case p.units.Less(g.amount):
+					var rest parcel
+					g, rest = g.cut(p.units)
+					came = append([]parcel{rest}, came...)
+					p.units = flow.Amount{}
+				default:
+					part.amount = p.amount.Share(g.amount, p.units)
+					p.units, _ = p.units.Sub(g.amount)
+					p.amount, _ = p.amount.Sub(part.amount)
 				}
-				for len(came) > 0 && !p.units.IsZero() {
-					g, part := came[0], p
-					came = came[1:]
-					if p.units.Less(g.amount) {
-						var rest parcel
-						g, rest = g.cut(p.units)
-						came = append([]parcel{rest}, came...)
-						p.units = flow.Amount{}
-					} else {
-						part.units = g.amount
-						part.amount = p.amount.Share(g.amount, p.units)
-						p.units, _ = p.units.Sub(g.amount)
-						p.amount, _ = p.amount.Sub(part.amount)
-					}
-					kept = append(kept, parcel{g.origin, g.units, part.amount, with(g.over, part.over)})
-					if r.made(); r.bad {
-						return
-					}
-				}
-				if !p.units.IsZero() {
-					kept = append(kept, p)
+				kept = append(kept, parcel{g.origin, g.units, part.amount, with(g.over, part.over), g.lent})
+				if r.made(); r.bad {
+					return nil
 				}
 			}
-			r.bags[k] = kept
+			if !p.units.IsZero() {
+				kept = append(kept, p)
+			}
 		}
-		r.bags[h] = append(r.bags[h], came...)
+		r.bags[k] = kept
 	}
+	return came
 }
