@@ -61,8 +61,7 @@ func (l *Ledger) watch(e *event) {
 	floor := l.options.Dust[e.asset]
 	clean := true
 	for i := range e.givers {
-		g := &e.givers[i]
-		r := l.account(accountKey{g.account, e.asset})
+		r := e.work.payers[i]
 		if r == nil || !r.isLive() {
 			continue
 		}
@@ -187,7 +186,7 @@ func (l *Ledger) stopGivers(e *event) {
 		return
 	}
 	for i := range e.givers {
-		r := l.account(accountKey{e.givers[i].account, e.asset})
+		r := e.work.payers[i]
 		if r != nil && r.isLive() && l.isCrowd(r) {
 			l.stop(e, r)
 		}

@@ -193,10 +193,10 @@ func (l *Ledger) carry(e *event, k accountKey, s Segment, hops int) {
 
 // land lets the claim in transit arrive. The caller settles the new holders.
 func (l *Ledger) land() {
-	t := l.transit
-	if len(t.parts) == 0 {
+	if len(l.transit.parts) == 0 {
 		return
 	}
+	t := l.transit
 	l.transit = transit{}
 	t.came = map[accountKey]flow.Amount{}
 	l.last = t.last // the payment into the exchange has noted the way back
