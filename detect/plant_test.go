@@ -57,16 +57,24 @@ func (g *gardener) shuffled(n int) []int {
 }
 
 func (g *gardener) layer(from, to string, rows, columns, pause int) {
-	// At least 60 of 100 pairs, and nobody left out.
+	// At least 60 of 100 pairs, and all of it hangs together: two groups side by side are two plants.
 	pairs := g.shuffled(rows * columns)
 	need := max((rows*columns*60+99)/100, g.n(1, rows*columns, "pairs"))
-	row, column := make([]bool, rows), make([]bool, columns)
+	group := make([]int, rows+columns) // of each account; those that hang together have the same
+	for i := range group {
+		group[i] = i
+	}
 	for i, p := range pairs {
 		r, c := p/columns, p%columns
-		if i >= need && row[r] && column[c] {
+		a, b := group[r], group[rows+c]
+		if i >= need && a == b {
 			continue
 		}
-		row[r], column[c] = true, true
+		for k := range group {
+			if group[k] == b {
+				group[k] = a
+			}
+		}
 		g.pay(g.account(from, r), g.account(to, c), 100, pause)
 	}
 }

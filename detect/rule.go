@@ -146,7 +146,7 @@ func Override(rules []Rule, name string, text []byte) ([]Rule, error) {
 	if len(text) > maxYAML {
 		return nil, fmt.Errorf("%s: %d bytes, at most %d are read", name, len(text), maxYAML)
 	}
-	var wanted map[string]map[string]int64
+	var wanted map[string]map[string]whole
 	if err := strict(text, &wanted); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -168,7 +168,7 @@ func Override(rules []Rule, name string, text []byte) ([]Rule, error) {
 				return nil, fmt.Errorf("%s: rule %s has no parameter %.80q", name, id, key)
 			}
 			p := &r.Parameters[k]
-			v := wanted[id][key]
+			v := int64(wanted[id][key])
 			if v < p.Least || v > p.Most {
 				return nil, fmt.Errorf("%s: rule %s: %s is %d: not in %d to %d %s", name, id, key, v, p.Least, p.Most, p.Unit)
 			}
@@ -177,6 +177,17 @@ func Override(rules []Rule, name string, text []byte) ([]Rule, error) {
 		}
 	}
 	return out, nil
+}
+
+// whole is a whole number. The YAML library would cut 3.5 down to 3 for a plain one.
+type whole int64
+
+// UnmarshalYAML reads a whole number and nothing else.
+func (w *whole) UnmarshalYAML(n *yaml.Node) error {
+	if n.ShortTag() != "!!int" {
+		return fmt.Errorf("line %d: %.40q is not a whole number", n.Line, n.Value)
+	}
+	return n.Decode((*int64)(w))
 }
 
 func sortedKeys[V any](m map[string]V) []string {
