@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
 	"github.com/spoor-dev/spoor/trace"
@@ -30,6 +31,9 @@ type Answer struct {
 	Doubts       []string         `json:"doubts"`         // what speaks against exchanges that were followed, by transaction
 	Partial      bool             `json:"partial"`        // the budget ended it, or facts are missing
 	Report       *trace.Report    `json:"report"`
+
+	FindingsPolicy string            `json:"findings_policy,omitempty"` // whose edges the findings are about
+	Findings       []finding.Finding `json:"findings"`                  // habits of thieves in them, see Patterns
 }
 
 // Trace guesses nothing: it runs the theft on the snapshot, and says what it could not know. Accounts that the store has
@@ -90,6 +94,9 @@ func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Opt
 	}
 	a.sayWhatIsNotKnown(missing, doubted)
 	a.saySwapDoubts()
+	if err := a.findPatterns(labels); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 

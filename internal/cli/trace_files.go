@@ -38,7 +38,7 @@ func writeFolder(dir string, a *engine.Answer) error {
 		write func(io.Writer, *engine.Answer) error
 	}{
 		{"transfers.csv", writeTransfers}, {"addresses.csv", writeAddresses}, {"minor.csv", writeMinor}, {"sinks.csv", writeSinks},
-		{"graph.graphml", writeGraphML}, {"summary.json", writeSummary},
+		{"graph.graphml", writeGraphML}, {"findings.json", writeFindings}, {"summary.json", writeSummary},
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, f.name)
@@ -195,7 +195,7 @@ func ruleScore(k trace.Sunk) string {
 func writeSummary(w io.Writer, a *engine.Answer) error {
 	short := *a
 	report := *a.Report
-	short.Report = &report
+	short.Report, short.Findings = &report, nil
 	report.Results = slices.Clone(a.Report.Results)
 	for i := range report.Results {
 		report.Results[i].Edges, report.Results[i].Holders, report.Results[i].Sinks = nil, nil, nil

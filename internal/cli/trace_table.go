@@ -48,6 +48,7 @@ func writeTable(w io.Writer, a *engine.Answer, rows int) error {
 		}
 		fmt.Fprintf(w, "\nNothing %s these accounts in what the store holds.\n", verb)
 	}
+	writePatterns(w, a)
 	fmt.Fprintln(w, "\nWhat this does not know")
 	for _, s := range a.DoesNotKnow {
 		fmt.Fprintf(w, "  - %s\n", cleanTo(s, 500))
