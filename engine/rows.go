@@ -74,13 +74,13 @@ type AddressRow struct {
 	Ends     []string    // why the trail ends there, where it is a holder
 	Score    flow.Amount // share of the theft that came, in billionths, the mean over all rules but poison
 	Rules    int         // how many rules reach it with more than dust
-	last     int         // the last result that counted in Rules, from 1
+	reached  []bool      // which they are
 }
 
 // reach counts a result once.
 func (r *AddressRow) reach(result int) {
-	if r.last != result+1 {
-		r.last = result + 1
+	if !r.reached[result] {
+		r.reached[result] = true
 		r.Rules++
 	}
 }
@@ -99,7 +99,8 @@ func AddressRows(r *trace.Report) []AddressRow {
 		if !ok {
 			i = len(rows)
 			index[k] = i
-			rows = append(rows, AddressRow{Account: k.account, Stolen: k.stolen, Hops: -1, There: make([]flow.Amount, n), Received: make([]flow.Amount, n)})
+			rows = append(rows, AddressRow{Account: k.account, Stolen: k.stolen, Hops: -1, There: make([]flow.Amount, n), Received: make([]flow.Amount, n),
+				reached: make([]bool, n)})
 		}
 		return &rows[i]
 	}
@@ -139,18 +140,33 @@ func AddressRows(r *trace.Report) []AddressRow {
 	return rows
 }
 
-// Agreed parts the rows of sources and of accounts that at least two rules reach with more than dust from the minor ones.
-// What a single one of several rules reaches is for the most part an artefact of that rule: docs/decisions/0004-ends.md.
-// Where one rule was asked, or poison, every account that is reached with more than dust is a major one.
+// listedShare is the part of the theft, in billionths, that two rules must say came to an account: a fifty-thousandth. It
+// was chosen with the dust share: docs/decisions/0004-ends.md.
+const listedShare = 20_000
+
+// Agreed parts the rows into those to look at and the minor ones: sources, what every rule reaches with more than dust,
+// and what two rules say got a fifty-thousandth of the theft, are to look at. What fewer say is for the most part an
+// artefact of their choice. Poison counts where no other rule was asked.
 func Agreed(r *trace.Report, rows []AddressRow) (agreed, minor []AddressRow) {
-	least := min(2, len(r.Results))
-	for _, result := range r.Results {
-		if result.Policy == trace.Poison.String() {
-			least = 1
+	var rules []int
+	for p, result := range r.Results {
+		if result.Policy != trace.Poison.String() || len(r.Results) == 1 {
+			rules = append(rules, p)
 		}
 	}
+	whole := stolenOf(r)
 	for _, x := range rows {
-		if x.Source || x.Rules >= least {
+		floor := whole[x.Stolen].Share(flow.NewAmount(listedShare), flow.NewAmount(1_000_000_000))
+		reach, strong := 0, 0
+		for _, p := range rules {
+			if x.reached[p] {
+				reach++
+				if !x.Received[p].Less(floor) {
+					strong++
+				}
+			}
+		}
+		if x.Source || strong >= 2 || reach == len(rules) {
 			agreed = append(agreed, x)
 		} else {
 			minor = append(minor, x)

@@ -22,7 +22,7 @@ type Options struct {
 	// Dust is a floor for each asset: where the stolen part of a payment is smaller, its claim goes to the sink "dust"
 	// instead of to its taker.
 	Dust map[flow.Asset]flow.Amount
-	// DustShare is a floor for all assets, in billionths of what was stolen so far; 10,000 (a hundred-thousandth) if 0, none if
+	// DustShare is a floor for all assets, in billionths of what was stolen so far; 2,000 (two millionths) if 0, none if
 	// negative. The larger of the two floors counts. Poison knows no dust.
 	DustShare int64
 	// Crowd is the behaviour by which an account is taken for a service although Stop knows nothing of it.
@@ -90,7 +90,7 @@ func (o Options) withDefaults() (Options, error) {
 		seen[p.String()] = true
 	}
 	if o.DustShare == 0 {
-		o.DustShare = 10_000
+		o.DustShare = 2_000
 	}
 	if o.DustShare > billion {
 		return o, fmt.Errorf("options: a dust share of %d is more than all (%d)", o.DustShare, int64(billion))

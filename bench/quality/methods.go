@@ -20,7 +20,7 @@ func Methods() []Method {
 	rest := fmt.Sprintf("swaps %s; %s; all else as spoor trace has it, rules %d", swaps.Rule, stops, engine.TraceVersion)
 	one := func(p trace.Policy) trace.Options { return trace.Options{Swaps: swaps, Policies: []trace.Policy{p}} }
 	return []Method{
-		ledger("default", "union of haircut, fifo, dirty-first and clean-first, score their mean, accounts that two of them reach; "+rest, trace.Options{Swaps: swaps}),
+		ledger("default", "union of haircut, fifo, dirty-first and clean-first, score their mean, accounts that all reach, or two with a fifty-thousandth; "+rest, trace.Options{Swaps: swaps}),
 		ledger("haircut", rest, one(trace.Haircut)),
 		ledger("fifo", rest, one(trace.FIFO)),
 		ledger("lifo", rest, one(trace.LIFO)),

@@ -70,7 +70,7 @@ pays, ends it too (--crowd): that is a judgement, and marked as one.`,
 	fl.StringVar(&f.policies, "policy", "", "rules, with commas: haircut,fifo,dirty-first,clean-first,lifo,poison, or all (default the first four)")
 	fl.BoolVar(&f.back, "back", false, "ask where the money came from instead of where it went")
 	fl.StringArrayVar(&f.dust, "dust", nil, "\"AMOUNT ASSET\": smaller pieces are not followed, repeatable")
-	fl.Int64Var(&f.dustShare, "dust-share", 0, "pieces below so many billionths of the theft are not followed (default 10000, -1 for none)")
+	fl.Int64Var(&f.dustShare, "dust-share", 0, "pieces below so many billionths of the theft are not followed (default 2000, -1 for none)")
 	fl.IntVar(&f.crowd, "crowd", 0, "take an account for a service if so many pay it, so many are paid by it, and little of it is stolen (default 32, -1 never)")
 	fl.BoolVar(&f.noSwaps, "no-swaps", false, "let claim that is swapped stay with who took it, instead of following what came back")
 	fl.IntVar(&f.budget.Holders, "max-holders", 0, "follow at most so many holders (default 100000)")
