@@ -153,7 +153,7 @@ func newCase(ctx context.Context, f Folder, s store.Snapshot, t engine.TheftFile
 		return nil, err
 	}
 	c.Truth = Truth{Transfers: map[TransferID]TrueTransfer{}, Neutral: map[TransferID]bool{}, Find: map[flow.Account]bool{},
-		Given: map[flow.Account]bool{}, Services: map[flow.Account]bool{}}
+		Given: map[flow.Account]bool{}, Services: map[flow.Account]bool{}, Passes: map[flow.Account]bool{}}
 	return c, nil
 }
 
@@ -239,6 +239,9 @@ func (c *Case) readTruth(ctx context.Context, dir string) error {
 			t.Given[a] = true
 		case !service:
 			t.Find[a] = true
+		}
+		if r.text("role") == "laundering" {
+			t.Passes[a] = true
 		}
 		return err
 	})

@@ -3,8 +3,10 @@ package quality
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,31 +94,74 @@ func TestGoldenHoldsKnownCasesOnly(t *testing.T) {
 	}
 }
 
-// The page for people shows what the golden says of the default answer.
+// The page for people shows what the golden says of the default answer and of the rules.
 func TestPageShowsTheGolden(t *testing.T) {
 	golden, err := os.ReadFile(goldenFile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := summary(sections(string(golden)))
 	text, err := os.ReadFile(filepath.FromSlash(page))
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(text), pageBegin)
-	table, after, ok2 := strings.Cut(rest, pageEnd)
-	if !ok || !ok2 {
-		t.Fatalf("%s has no table between %q and %q", page, pageBegin, pageEnd)
+	was := string(text)
+	now := was
+	for begin, want := range map[string]string{pageBegin: summary(sections(string(golden))), rulesBegin: ruleTable(sections(string(golden)))} {
+		before, rest, ok := strings.Cut(now, begin)
+		table, after, ok2 := strings.Cut(rest, pageEnd)
+		if !ok || !ok2 {
+			t.Fatalf("%s has no table between %q and %q", page, begin, pageEnd)
+		}
+		if table != want && !*update {
+			t.Errorf("%s does not show %s; -update rewrites it. It should be\n%s", page, goldenFile, want)
+		}
+		now = before + begin + want + pageEnd + after
 	}
-	if table == want {
-		return
+	if *update && now != was {
+		if err := os.WriteFile(filepath.FromSlash(page), []byte(now), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if !*update {
-		t.Fatalf("%s does not show %s; -update rewrites it. It should be\n%s", page, goldenFile, want)
+}
+
+// rulesBegin is where the table of the rules begins on the page.
+const rulesBegin = "<!-- rules -->\n"
+
+// ruleTable has one row for each rule that spoke: how often it was right, of how often it spoke, in the planted cases and in
+// the simulated ones.
+func ruleTable(golden []section) string {
+	type count struct{ right, all [2]int }
+	rules := map[string]*count{}
+	for _, s := range golden {
+		kind := 0
+		if strings.HasPrefix(s.head, "sim/") {
+			kind = 1
+		}
+		for _, line := range s.lines {
+			words := strings.Fields(line)
+			if words[0] != rulesHead {
+				continue
+			}
+			for i := 1; i+1 < len(words); i += 2 {
+				if rules[words[i]] == nil {
+					rules[words[i]] = &count{}
+				}
+				var right, all int
+				if _, err := fmt.Sscanf(words[i+1], "%d/%d", &right, &all); err != nil {
+					return err.Error()
+				}
+				rules[words[i]].right[kind] += right
+				rules[words[i]].all[kind] += all
+			}
+		}
 	}
-	if err := os.WriteFile(filepath.FromSlash(page), []byte(before+pageBegin+want+pageEnd+after), 0o644); err != nil {
-		t.Fatal(err)
+	var b strings.Builder
+	b.WriteString("| rule | planted: right / all | simulated: right / all |\n|---|---|---|\n")
+	for _, name := range slices.Sorted(maps.Keys(rules)) {
+		c := rules[name]
+		fmt.Fprintf(&b, "| %s | %d / %d | %d / %d |\n", name, c.right[0], c.all[0], c.right[1], c.all[1])
 	}
+	return b.String()
 }
 
 // summary is a table with one row for each case: some columns of the default method.

@@ -13,6 +13,9 @@ import (
 	"github.com/spoor-dev/spoor/trace/rank"
 )
 
+// defaultMethod is the answer of "spoor trace" without options.
+const defaultMethod = "default"
+
 // Methods are the methods that are measured. Each has one line here, and one set of parameters for all cases.
 func Methods() []Method {
 	swaps := engine.NetSwaps()
@@ -20,7 +23,7 @@ func Methods() []Method {
 	rest := fmt.Sprintf("swaps %s; %s; all else as spoor trace has it, rules %d", swaps.Rule, stops, engine.TraceVersion)
 	one := func(p trace.Policy) trace.Options { return trace.Options{Swaps: swaps, Policies: []trace.Policy{p}} }
 	return []Method{
-		ledger("default", "union of haircut, fifo, dirty-first and clean-first, score their mean, accounts that all reach, or two with a fifty-thousandth; "+rest, trace.Options{Swaps: swaps}),
+		ledger(defaultMethod, "union of haircut, fifo, dirty-first and clean-first, score their mean, accounts that all reach, or two with a fifty-thousandth; "+rest, trace.Options{Swaps: swaps}),
 		ledger("haircut", rest, one(trace.Haircut)),
 		ledger("fifo", rest, one(trace.FIFO)),
 		ledger("lifo", rest, one(trace.LIFO)),
@@ -47,7 +50,7 @@ func ledger(name, parameters string, o trace.Options) Method {
 
 // fromAnswer reads an answer as its files show it: the rows of transfers.csv and addresses.csv, in their order.
 func fromAnswer(a *engine.Answer) Found {
-	f := Found{Partial: a.Partial, Hash: a.Report.Hash, Transfers: []Carried{}, Places: []Place{}}
+	f := Found{answer: a, Partial: a.Partial, Hash: a.Report.Hash, Transfers: []Carried{}, Places: []Place{}}
 	rules := claiming(a.Report)
 	marked := map[TransferID]bool{}
 	for _, e := range engine.EdgeRows(a.Report) {

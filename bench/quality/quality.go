@@ -41,6 +41,8 @@ type Found struct {
 	Depth     int            // the most movements between the theft and an account that was found
 	Partial   bool           // a budget ended it
 	Hash      flow.Hash      // of the result: the same for the same case and method
+
+	answer *engine.Answer // of a ledger
 }
 
 // A TransferID names a transfer: its transaction, and the number that it has there.
@@ -75,11 +77,12 @@ type Result struct {
 	RSS        float64 `json:"rss_mb,omitempty"`
 	*TransferScore
 	NodeScore
-	ClaimError *float64  `json:"claim_error,omitempty"`
-	Visited    int       `json:"visited"`
-	Depth      int       `json:"depth"`
-	Partial    bool      `json:"partial"`
-	Hash       flow.Hash `json:"result"`
+	ClaimError *float64   `json:"claim_error,omitempty"`
+	Visited    int        `json:"visited"`
+	Depth      int        `json:"depth"`
+	Partial    bool       `json:"partial"`
+	Hash       flow.Hash  `json:"result"`
+	Rules      []RuleRate `json:"rules,omitempty"` // of the default answer, where it is known who hands the loot on
 }
 
 // Run measures every method on a case, in the order of the methods. The seconds are those of the method alone, on a store
@@ -111,6 +114,12 @@ func Run(ctx context.Context, c *Case, methods []Method) iter.Seq2[Result, error
 				Seconds: round(spent.Seconds(), 4), RSS: bench.PeakRSS(), TransferScore: c.Truth.transfers(found.Transfers),
 				NodeScore: c.Truth.nodes(found.Addresses), ClaimError: c.Truth.claimError(found.Places),
 				Visited: found.Visited, Depth: found.Depth, Partial: found.Partial, Hash: found.Hash,
+			}
+			if m.Name == defaultMethod {
+				if r.Rules, err = c.rules(found.answer); err != nil {
+					yield(Result{}, fmt.Errorf("rules on %s: %w", c.Name, err))
+					return
+				}
 			}
 			if !yield(r, nil) {
 				return

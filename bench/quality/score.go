@@ -14,6 +14,7 @@ type Truth struct {
 	Find      map[flow.Account]bool       // accounts to find
 	Given     map[flow.Account]bool       // the sources, which are known beforehand
 	Services  map[flow.Account]bool       // labelled services, which are not counted
+	Passes    map[flow.Account]bool       // accounts that hand the loot on; nil where that is not known
 	Endings   []Place                     // where the loot stands at the end; nil where that is not known
 }
 

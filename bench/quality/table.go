@@ -127,7 +127,19 @@ func writeCase(b *strings.Builder, results []Result, width int, noisy bool) {
 		group = append(group, cells)
 	}
 	flush()
+	for i := range results {
+		if rules := results[i].Rules; len(rules) > 0 {
+			fmt.Fprintf(b, "  %-*s", first, rulesHead)
+			for _, r := range rules {
+				fmt.Fprintf(b, "  %s %d/%d", r.Rule, r.True, r.True+r.False)
+			}
+			b.WriteByte('\n')
+		}
+	}
 }
+
+// rulesHead begins the line with the rules: how often each was right, of how often it spoke.
+const rulesHead = "rules"
 
 // widest is the most characters that a cell has.
 func widest(cells []string) int {
