@@ -1,0 +1,205 @@
+package screen
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+
+	"github.com/spoor-dev/spoor/flow"
+)
+
+// What a rule is about.
+const (
+	aboutLabel    = "label"    // of the account, or of a counterparty that the question names
+	aboutExposure = "exposure" // of the account's money
+	aboutAll      = "all"      // the answer as a whole
+)
+
+// A rule is one expression of a policy, compiled.
+type rule struct {
+	ruleFile
+	program cel.Program
+}
+
+// facts is all that an expression can see. It is comparable, so that what was answered once is remembered.
+type facts struct {
+	about string
+
+	category   string
+	confidence int
+	disputed   bool
+	source     string
+	own        bool // the label is the account's own, and not a counterparty's
+
+	direct     bool
+	hops       int
+	direction  string
+	share      int64
+	shareLow   int64
+	shareHigh  int64
+	value      string
+	counts     bool
+	floorKnown bool
+	asset      string
+
+	unknown  bool
+	partial  bool
+	seen     bool
+	transfer bool
+	labels   int
+	listAge  int64
+}
+
+// variables are the names by which expressions see facts, by what a rule is about.
+func variables(about string) map[string]*cel.Type {
+	switch about {
+	case aboutLabel:
+		return map[string]*cel.Type{"category": cel.StringType, "confidence": cel.IntType, "disputed": cel.BoolType,
+			"source": cel.StringType, "own": cel.BoolType}
+	case aboutExposure:
+		return map[string]*cel.Type{"category": cel.StringType, "confidence": cel.IntType, "disputed": cel.BoolType,
+			"direct": cel.BoolType, "hops": cel.IntType, "direction": cel.StringType, "share": cel.IntType, "share_low": cel.IntType,
+			"share_high": cel.IntType, "value": cel.StringType, "counts": cel.BoolType, "floor_known": cel.BoolType, "asset": cel.StringType,
+			"transfer": cel.BoolType}
+	}
+	return map[string]*cel.Type{"unknown": cel.BoolType, "partial": cel.BoolType, "seen": cel.BoolType, "transfer": cel.BoolType,
+		"labels": cel.IntType, "list_age": cel.IntType}
+}
+
+// activation is the facts and the groups under their names.
+func (p *Policy) activation(f *facts) map[string]any {
+	vars := map[string]any{"category": f.category, "confidence": f.confidence, "disputed": f.disputed, "source": f.source, "own": f.own,
+		"direct": f.direct, "hops": f.hops, "direction": f.direction, "share": f.share, "share_low": f.shareLow, "share_high": f.shareHigh,
+		"value": f.value, "counts": f.counts, "floor_known": f.floorKnown, "asset": f.asset,
+		"unknown": f.unknown, "partial": f.partial, "seen": f.seen, "transfer": f.transfer, "labels": f.labels, "list_age": f.listAge}
+	maps.Copy(vars, p.groups)
+	return vars
+}
+
+// maxCost bounds the work of one expression, in the steps that CEL counts. There are no loops in a policy: the longest
+// list is a group.
+const maxCost = 100_000
+
+// compile makes programs of the rules.
+func (p *Policy) compile() error {
+	envs := map[string]*cel.Env{}
+	for _, about := range []string{aboutLabel, aboutExposure, aboutAll} {
+		options := []cel.EnvOption{cel.ClearMacros(), atLeast()}
+		names := variables(about)
+		for name, t := range names {
+			options = append(options, cel.Variable(name, t))
+		}
+		for name := range p.groups {
+			if _, taken := names[name]; taken {
+				return fmt.Errorf("group %s: the name is that of a variable", name)
+			}
+			options = append(options, cel.Variable(name, cel.ListType(cel.StringType)))
+		}
+		env, err := cel.NewEnv(options...)
+		if err != nil {
+			return err
+		}
+		envs[about] = env
+	}
+	ids := map[string]bool{}
+	for i, r := range p.file.Rules {
+		env := envs[r.About]
+		switch {
+		case !isName(r.ID) || ids[r.ID]:
+			return fmt.Errorf("rule %d: the id %.60q is none, or is there twice", i+1, r.ID)
+		case env == nil:
+			return fmt.Errorf("rule %s: about %.40q: not one of label, exposure, all", r.ID, r.About)
+		case r.Decision == 0 || r.Says == "" || r.Reason == "":
+			return fmt.Errorf("rule %s: decision, says and reason are needed", r.ID)
+		case len(r.When) > maxWhen:
+			return fmt.Errorf("rule %s: when has %d bytes, at most %d are read", r.ID, len(r.When), maxWhen)
+		}
+		ids[r.ID] = true
+		ast, issues := env.Compile(r.When)
+		if err := issues.Err(); err != nil {
+			return fmt.Errorf("rule %s: when: %w", r.ID, err)
+		}
+		if ast.OutputType() != cel.BoolType {
+			return fmt.Errorf("rule %s: when is a %s, want yes or no", r.ID, ast.OutputType())
+		}
+		program, err := env.Program(ast, cel.CostLimit(maxCost), cel.EvalOptions(cel.OptOptimize))
+		if err != nil {
+			return fmt.Errorf("rule %s: %w", r.ID, err)
+		}
+		p.rules = append(p.rules, rule{r, program})
+	}
+	return nil
+}
+
+// atLeast compares sums of the smallest unit, which have up to 256 bits: atLeast(value, "1000000").
+func atLeast() cel.EnvOption {
+	return cel.Function("atLeast", cel.Overload("at_least_string_string", []*cel.Type{cel.StringType, cel.StringType}, cel.BoolType,
+		cel.BinaryBinding(func(a, b ref.Val) ref.Val {
+			var v [2]flow.Amount
+			for i, s := range []ref.Val{a, b} {
+				text, ok := s.Value().(string)
+				if !ok {
+					return types.MaybeNoSuchOverloadErr(s)
+				}
+				var err error
+				if v[i], err = flow.ParseAmount(text); err != nil {
+					return types.WrapErr(err)
+				}
+			}
+			return types.Bool(!v[0].Less(v[1]))
+		})))
+}
+
+// fired are the numbers of the rules that say yes to these facts.
+func (p *Policy) fired(f facts) ([]int, error) {
+	if yes, ok := p.known.find(f); ok {
+		return yes, nil
+	}
+	var yes []int
+	vars := p.activation(&f)
+	for i := range p.rules {
+		r := &p.rules[i]
+		if r.About != f.about {
+			continue
+		}
+		v, _, err := r.program.Eval(vars)
+		if err != nil {
+			return nil, fmt.Errorf("policy %s: rule %s: %w: %w", p.ID(), r.ID, ErrPolicy, err)
+		}
+		if b, ok := v.Value().(bool); ok && b {
+			yes = append(yes, i)
+		}
+	}
+	slices.SortStableFunc(yes, func(a, b int) int { return int(p.rules[b].Decision) - int(p.rules[a].Decision) })
+	p.known.keep(f, yes)
+	return yes, nil
+}
+
+// memory is what rules said to facts. It forgets all at once when it is full.
+type memory struct {
+	mu  sync.RWMutex
+	yes map[facts][]int // guarded by mu
+}
+
+const remembered = 8192
+
+func (m *memory) find(f facts) (yes []int, ok bool) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	yes, ok = m.yes[f]
+	return yes, ok
+}
+
+func (m *memory) keep(f facts, yes []int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.yes) >= remembered || m.yes == nil {
+		m.yes = make(map[facts][]int)
+	}
+	m.yes[f] = yes
+}
