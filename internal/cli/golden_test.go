@@ -61,10 +61,10 @@ func TestGoldenFolder(t *testing.T) {
 	out := filepath.Join(t.TempDir(), "a", "case")
 	done(t, append(hostileTrace(t), "-q", "--out", out)...)
 	entries, err := os.ReadDir(out)
-	if err != nil || len(entries) != 7 {
-		t.Fatalf("%v, %v; want the seven files and nothing else", entries, err)
+	if err != nil || len(entries) != 8 {
+		t.Fatalf("%v, %v; want the eight files and nothing else", entries, err)
 	}
-	for _, name := range []string{"transfers.csv", "addresses.csv", "minor.csv", "sinks.csv", "graph.graphml", "findings.json", "summary.json"} {
+	for _, name := range []string{"transfers.csv", "addresses.csv", "minor.csv", "sinks.csv", "deposits.csv", "graph.graphml", "findings.json", "summary.json"} {
 		text, err := os.ReadFile(filepath.Join(out, name))
 		if err != nil {
 			t.Fatal(err)

@@ -78,7 +78,7 @@ pays, ends it too (--crowd): that is a judgement, and marked as one.`,
 	fl.IntVar(&f.budget.Hops, "max-hops", 0, "follow at most so many hops (default 10000)")
 	fl.IntVar(&f.visits, "visit", 0, "follow only so many accounts: those that most of the theft's ways lead to, by a ranked exploration (default all)")
 	fl.StringVar(&f.until, "until", "", "read no further than this TIME")
-	fl.StringVar(&f.out, "out", "", "write transfers.csv, addresses.csv, minor.csv, sinks.csv, graph.graphml, findings.json and summary.json to this folder")
+	fl.StringVar(&f.out, "out", "", "write transfers.csv, addresses.csv, minor.csv, sinks.csv, deposits.csv, graph.graphml, findings.json and summary.json to this folder")
 	fl.BoolVar(&f.csv, "csv", false, "print the transfers that carried claim as CSV")
 	fl.BoolVar(&f.graphml, "graphml", false, "print the graph as GraphML")
 	fl.IntVar(&f.rows, "rows", 20, "rows of the table for each stolen asset; 0 for all")
@@ -156,7 +156,7 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 		if err := writeFolder(f.out, answer); err != nil {
 			return err
 		}
-		p.say("wrote transfers.csv, addresses.csv, minor.csv, sinks.csv, graph.graphml, findings.json and summary.json to %s", f.out)
+		p.say("wrote transfers.csv, addresses.csv, minor.csv, sinks.csv, deposits.csv, graph.graphml, findings.json and summary.json to %s", f.out)
 	}
 	if answer.Partial {
 		p.code = 6

@@ -37,7 +37,7 @@ func writeFolder(dir string, a *engine.Answer) error {
 		name  string
 		write func(io.Writer, *engine.Answer) error
 	}{
-		{"transfers.csv", writeTransfers}, {"addresses.csv", writeAddresses}, {"minor.csv", writeMinor}, {"sinks.csv", writeSinks},
+		{"transfers.csv", writeTransfers}, {"addresses.csv", writeAddresses}, {"minor.csv", writeMinor}, {"sinks.csv", writeSinks}, {"deposits.csv", writeDeposits},
 		{"graph.graphml", writeGraphML}, {"findings.json", writeFindings}, {"summary.json", writeSummary},
 	}
 	for _, f := range files {
@@ -178,6 +178,31 @@ func writeSinks(w io.Writer, a *engine.Answer) error {
 				k.Claim.String(), strconv.Itoa(k.Pieces), strconv.FormatUint(k.First.Height, 10), seconds(k.Time),
 				strconv.FormatUint(k.Last.Height, 10), seconds(k.Until), line.Asset.Chain().String(), strings.Join(txs, " "), k.Rule, ruleScore(k)})
 		}
+	}
+	c.Flush()
+	return c.Error()
+}
+
+// writeDeposits writes the freeze list by who paid in: whom to ask, and which address names the customer.
+func writeDeposits(w io.Writer, a *engine.Answer) error {
+	c := csv.NewWriter(w)
+	header := append([]string{"sink", "service", "label", "via", "sweeps", "score", "asset", "stolen_asset"}, claimColumns(a)...)
+	_ = c.Write(append(header, "units", "first_block", "last_block", "last_time", "chain", "transactions"))
+	for _, d := range engine.Deposits(a.Report) {
+		txs := make([]string, len(d.Txs))
+		for i, h := range d.Txs {
+			txs[i] = d.Service.Chain().FormatHash(h)
+		}
+		most := flow.Amount{}
+		for _, u := range d.Units {
+			if most.Less(u) {
+				most = u
+			}
+		}
+		row := append([]string{string(d.Sink), d.Service.Address(), cell(a.Labels[d.Service.String()].Name), d.Via.Address(), strconv.FormatBool(d.Sweeps),
+			billionths(d.Score), d.Asset.Name(), d.Stolen.Name()}, claimFields(d.Claims)...)
+		_ = c.Write(append(row, most.String(), strconv.FormatUint(d.First.Height, 10), strconv.FormatUint(d.Last.Height, 10), seconds(d.Time),
+			d.Service.Chain().String(), strings.Join(txs, " ")))
 	}
 	c.Flush()
 	return c.Error()
