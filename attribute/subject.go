@@ -88,7 +88,7 @@ func ParseSubject(s string) (Subject, error) {
 	if err != nil {
 		return Subject{}, err
 	}
-	if a.Chain() == flow.Ethereum && strings.Count(s, ":") < 2 || a.Chain().IsEVM() && strings.Count(s, ":") < 2 {
+	if a.Chain().IsEVM() && strings.Count(s, ":") < 2 {
 		return OfAnyEVM(a), nil
 	}
 	return OfAccount(a), nil
@@ -154,9 +154,9 @@ func (s Subject) String() string {
 	return ""
 }
 
-// Compare orders subjects by kind, chain, then key.
+// Compare orders subjects by kind, chain, length of the key, then key.
 func (s Subject) Compare(o Subject) int {
-	return cmp.Or(cmp.Compare(s.kind, o.kind), s.chain.Compare(o.chain), strings.Compare(s.key, o.key))
+	return cmp.Or(cmp.Compare(s.kind, o.kind), s.chain.Compare(o.chain), cmp.Compare(len(s.key), len(o.key)), strings.Compare(s.key, o.key))
 }
 
 // MarshalText writes String.

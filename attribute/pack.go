@@ -1,0 +1,345 @@
+package attribute
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/spoor-dev/spoor/flow"
+)
+
+// ErrPacked is returned for a packed book that is damaged, or of another version.
+var ErrPacked = errors.New("not a sound packed book")
+
+// The packed form of a Book; docs/formats/label-store.md describes it. All numbers are little-endian. A header of fixed
+// size, then the sections: table (JSON: sources, chains), text offsets, texts, subject offsets, subjects, first rows, rows,
+// slots of the hash index.
+const (
+	packMagic  = "SPOORLB1"
+	headerSize = 128
+	rowSize    = 48
+	noSubject  = math.MaxUint32
+
+	atGeneration = 8
+	atHash       = 16 // sha-256 of all sections but the slots
+	atSum        = 48 // crc-32c of all sections, then of the header before it
+	atCounts     = 56 // table bytes, texts, text bytes, subjects, subject bytes, rows, slots: 4 bytes each
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// packTable is the JSON section.
+type packTable struct {
+	Sources []Source `json:"sources"`
+	Chains  []string `json:"chains"`
+}
+
+// A Packer makes the packed form of a book from labels that come in the order of Label.Compare.
+type Packer struct {
+	table   packTable
+	sources map[Source]uint32
+	chains  map[flow.Chain]uint16
+	texts   map[string]uint32
+
+	textAt, text       []byte
+	subjectAt, subject []byte
+	first, rows        []byte
+	last               Label
+	subjects, n        uint32
+}
+
+// NewPacker is a packer without labels.
+func NewPacker() *Packer {
+	p := &Packer{sources: map[Source]uint32{}, chains: map[flow.Chain]uint16{}, texts: map[string]uint32{}}
+	p.textAt = binary.LittleEndian.AppendUint32(nil, 0)
+	p.subjectAt = binary.LittleEndian.AppendUint32(nil, 0)
+	p.intern("")
+	return p
+}
+
+// Add takes the next label. It returns an error for one that is out of order or does not fit.
+func (p *Packer) Add(l Label) error {
+	if l.Subject.IsZero() {
+		return fmt.Errorf("label %q: %w: no subject", l.Name, ErrSubject)
+	}
+	if p.n > 0 && p.last.Compare(l) > 0 {
+		return fmt.Errorf("label %q of %s: out of order", l.Name, l.Subject)
+	}
+	if p.n >= 80_000_000 || len(p.text) > 1<<31 || len(p.subject) > 1<<31 || len(p.table.Chains) > math.MaxUint16-1 {
+		return errors.New("more labels than a book holds")
+	}
+	if p.n == 0 || p.last.Subject != l.Subject {
+		chain, ok := p.chains[l.Subject.chain]
+		if !ok {
+			chain = uint16(len(p.table.Chains))
+			p.chains[l.Subject.chain] = chain
+			p.table.Chains = append(p.table.Chains, l.Subject.chain.String())
+		}
+		p.subject = append(p.subject, byte(l.Subject.kind), byte(chain), byte(chain>>8))
+		p.subject = append(p.subject, l.Subject.key...)
+		p.subjectAt = binary.LittleEndian.AppendUint32(p.subjectAt, uint32(len(p.subject)))
+		p.first = binary.LittleEndian.AppendUint32(p.first, p.n)
+		p.subjects++
+	}
+	source, ok := p.sources[l.Source]
+	if !ok {
+		source = uint32(len(p.table.Sources))
+		p.sources[l.Source] = source
+		p.table.Sources = append(p.table.Sources, l.Source)
+	}
+	for _, text := range [...]string{l.Name, l.Actor, string(l.Category), l.Evidence} {
+		p.rows = binary.LittleEndian.AppendUint32(p.rows, p.intern(text))
+	}
+	for _, t := range [...]int64{l.ValidFrom, l.ValidTo, l.Seen} {
+		p.rows = binary.LittleEndian.AppendUint64(p.rows, uint64(t))
+	}
+	p.rows = binary.LittleEndian.AppendUint32(p.rows, source)
+	service := byte(0)
+	if l.Service {
+		service = 1
+	}
+	p.rows = append(p.rows, byte(l.Stance), byte(l.Confidence), service, 0)
+	p.n++
+	p.last = l
+	return nil
+}
+
+func (p *Packer) intern(s string) uint32 {
+	i, ok := p.texts[s]
+	if !ok {
+		i = uint32(len(p.texts))
+		p.texts[strings.Clone(s)] = i
+		p.text = append(p.text, s...)
+		p.textAt = binary.LittleEndian.AppendUint32(p.textAt, uint32(len(p.text)))
+	}
+	return i
+}
+
+// Finish returns the packed form, in pieces which follow each other. generation is for the caller's own use. The packer
+// cannot be used afterwards.
+func (p *Packer) Finish(generation uint64) [][]byte {
+	p.first = binary.LittleEndian.AppendUint32(p.first, p.n)
+	table, err := json.Marshal(p.table)
+	if err != nil {
+		panic("attribute: table of sources: " + err.Error()) // strings and numbers only
+	}
+	header := make([]byte, headerSize)
+	copy(header, packMagic)
+	binary.LittleEndian.PutUint64(header[atGeneration:], generation)
+	pieces := [][]byte{header, table, p.textAt, p.text, p.subjectAt, p.subject, p.first, p.rows}
+	digest := sha256.New()
+	for _, piece := range pieces[1:] {
+		digest.Write(piece)
+	}
+	digest.Sum(header[atHash:atHash])
+	slots := p.index(binary.LittleEndian.Uint64(header[atHash:]))
+	pieces = append(pieces, slots)
+	for i, n := range [...]int{len(table), len(p.texts), len(p.text), int(p.subjects), len(p.subject), int(p.n), len(slots) / 4} {
+		binary.LittleEndian.PutUint32(header[atCounts+4*i:], uint32(n))
+	}
+	sum := uint32(0)
+	for _, piece := range pieces[1:] {
+		sum = crc32.Update(sum, castagnoli, piece)
+	}
+	sum = crc32.Update(sum, castagnoli, header)
+	binary.LittleEndian.PutUint32(header[atSum:], sum)
+	return pieces
+}
+
+// index makes the slots: open addressing, at most half full.
+func (p *Packer) index(salt uint64) []byte {
+	size := uint64(2)
+	for size < 2*uint64(p.subjects) {
+		size *= 2
+	}
+	slots := make([]uint32, size)
+	for i := range slots {
+		slots[i] = noSubject
+	}
+	text := string(p.subject)
+	for i := range p.subjects {
+		s := text[binary.LittleEndian.Uint32(p.subjectAt[4*i:]):binary.LittleEndian.Uint32(p.subjectAt[4*i+4:])]
+		at := hashKey(salt, s[0], uint16(s[1])|uint16(s[2])<<8, s[3:]) & (size - 1)
+		for slots[at] != noSubject {
+			at = (at + 1) & (size - 1)
+		}
+		slots[at] = i
+	}
+	out := make([]byte, 0, 4*size)
+	for _, s := range slots {
+		out = binary.LittleEndian.AppendUint32(out, s)
+	}
+	return out
+}
+
+// hashKey spreads subjects over the slots. The salt comes from a digest of all that the book says, so that who writes one
+// list cannot make its subjects fall together.
+func hashKey(salt uint64, kind byte, chain uint16, key string) uint64 {
+	h := salt ^ uint64(kind)<<32 ^ uint64(chain)<<40 ^ uint64(len(key))
+	for ; len(key) >= 8; key = key[8:] {
+		h = mix(h ^ le64(key))
+	}
+	tail := uint64(0)
+	for i := range len(key) {
+		tail |= uint64(key[i]) << (8 * i)
+	}
+	return mix(h ^ tail)
+}
+
+func mix(h uint64) uint64 {
+	h *= 0x9e3779b97f4a7c15
+	h ^= h >> 32
+	h *= 0xd6e8feb86659fd93
+	return h ^ h>>29
+}
+
+func le32(s string) uint32 {
+	_ = s[3]
+	return uint32(s[0]) | uint32(s[1])<<8 | uint32(s[2])<<16 | uint32(s[3])<<24
+}
+
+func le64(s string) uint64 { return uint64(le32(s)) | uint64(le32(s[4:]))<<32 }
+
+// OpenBook is the book whose packed form this is. It reads the text in place. Errors wrap ErrPacked.
+func OpenBook(packed string) (*Book, error) {
+	if len(packed) < headerSize || packed[:len(packMagic)] != packMagic {
+		return nil, fmt.Errorf("%w: no header", ErrPacked)
+	}
+	header := []byte(packed[:headerSize])
+	sum := le32(packed[atSum:])
+	binary.LittleEndian.PutUint32(header[atSum:], 0)
+	got := checksum(packed[headerSize:])
+	if crc32.Update(got, castagnoli, header) != sum {
+		return nil, fmt.Errorf("%w: wrong checksum", ErrPacked)
+	}
+	b := &Book{generation: le64(packed[atGeneration:]), chains: map[flow.Chain]uint16{}}
+	copy(b.hash[:], packed[atHash:])
+	b.salt = le64(packed[atHash:])
+	var counts [7]uint64
+	for i := range counts {
+		counts[i] = uint64(le32(packed[atCounts+4*i:]))
+	}
+	texts, subjects, rows, slots := counts[1], counts[3], counts[5], counts[6]
+	rest, ok := packed[headerSize:], true
+	take := func(n uint64) string {
+		if n > uint64(len(rest)) {
+			ok, n = false, 0
+		}
+		s := rest[:n]
+		rest = rest[n:]
+		return s
+	}
+	table := take(counts[0])
+	b.textAt, b.text = take(4*(texts+1)), take(counts[2])
+	b.subjectAt, b.subject = take(4*(subjects+1)), take(counts[4])
+	b.first, b.rows, b.slots = take(4*(subjects+1)), take(rowSize*rows), take(4*slots)
+	if !ok || rest != "" || slots&(slots-1) != 0 || slots < 2 || subjects >= slots {
+		return nil, fmt.Errorf("%w: sections do not fit", ErrPacked)
+	}
+	var t packTable
+	if err := json.Unmarshal([]byte(table), &t); err != nil {
+		return nil, fmt.Errorf("%w: table of sources: %w", ErrPacked, err)
+	}
+	b.sources = t.Sources
+	for i, name := range t.Chains {
+		c := flow.Chain{}
+		if name != "" {
+			var err error
+			if c, err = flow.ParseChain(name); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrPacked, err)
+			}
+		}
+		b.chains[c] = uint16(i)
+		b.chainOf = append(b.chainOf, c)
+	}
+	return b, b.check()
+}
+
+func checksum(s string) uint32 {
+	sum := uint32(0)
+	var buffer [1 << 16]byte
+	for len(s) > 0 {
+		n := copy(buffer[:], s)
+		sum = crc32.Update(sum, castagnoli, buffer[:n])
+		s = s[n:]
+	}
+	return sum
+}
+
+// check makes sure that no number in the sections leads outside of them. Whoever can write a right checksum can still
+// write a book that says nonsense, but none that makes a reader panic.
+func (b *Book) check() error {
+	if !rises(b.textAt, len(b.text)) || !rises(b.subjectAt, len(b.subject)) || !rises(b.first, len(b.rows)/rowSize) {
+		return fmt.Errorf("%w: offsets do not rise", ErrPacked)
+	}
+	texts, subjects := uint32(len(b.textAt)/4-1), uint32(len(b.subjectAt)/4-1)
+	for i := range subjects {
+		s := b.subjectText(i)
+		if len(s) < 4 || int(s[1])|int(s[2])<<8 >= len(b.chainOf) {
+			return fmt.Errorf("%w: subject %d", ErrPacked, i)
+		}
+	}
+	for at := 0; at < len(b.rows); at += rowSize {
+		row := b.rows[at : at+rowSize]
+		if max(le32(row), le32(row[4:]), le32(row[8:]), le32(row[12:])) >= texts || le32(row[40:]) >= uint32(len(b.sources)) {
+			return fmt.Errorf("%w: row %d", ErrPacked, at/rowSize)
+		}
+	}
+	free := false
+	for at := 0; at < len(b.slots); at += 4 {
+		s := le32(b.slots[at:])
+		free = free || s == noSubject
+		if s != noSubject && s >= subjects {
+			return fmt.Errorf("%w: slot %d", ErrPacked, at/4)
+		}
+	}
+	if !free {
+		return fmt.Errorf("%w: no free slot", ErrPacked)
+	}
+	return nil
+}
+
+// rises reports whether offsets begin at 0, never fall and end at end.
+func rises(offsets string, end int) bool {
+	last := uint32(0)
+	for at := 0; at < len(offsets); at += 4 {
+		n := le32(offsets[at:])
+		if n < last || at == 0 && n != 0 {
+			return false
+		}
+		last = n
+	}
+	return int(last) == end
+}
+
+// NewBook is a book of these labels, in any order; the slice is not kept. A label without a subject is an error.
+func NewBook(labels []Label) (*Book, error) {
+	labels = slices.Clone(labels)
+	slices.SortStableFunc(labels, Label.Compare)
+	p := NewPacker()
+	for _, l := range labels {
+		if err := p.Add(l); err != nil {
+			return nil, err
+		}
+	}
+	return OpenBook(join(p.Finish(0)))
+}
+
+func join(pieces [][]byte) string {
+	n := 0
+	for _, p := range pieces {
+		n += len(p)
+	}
+	var s strings.Builder
+	s.Grow(n)
+	for _, p := range pieces {
+		s.Write(p)
+	}
+	return s.String()
+}
