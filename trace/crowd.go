@@ -40,12 +40,31 @@ func (c Crowd) withDefaults() (Crowd, error) {
 	return c, nil
 }
 
-// crowd is what a record knows of those around its holder.
+// crowd is what a record knows of those around its holder. It is copied for an undo; the lists are not, for they only
+// grow: an undo shortens them, and what is met later takes the place of what was.
 type crowd struct {
-	payers, payees []flow.Account // distinct, in the order in which they came, as many as are asked for
-	received       flow.Amount    // all that ever came, capped
-	stolen         flow.Amount    // the part of it that was stolen, capped
-	stopped        bool           // taken for a service: what comes ends here
+	met      *met        // nil if nobody was met
+	known    [2]int32    // how many of each list count
+	stopped  bool        // taken for a service: what comes ends here
+	received flow.Amount // all that ever came, capped
+	stolen   flow.Amount // the part of it that was stolen, capped
+}
+
+// met are distinct accounts in the order in which they came, as many as are asked for: payers and payees.
+type met [2][]flow.Account
+
+// The lists.
+const (
+	payers = iota
+	payees
+)
+
+// list is one of the lists.
+func (c *crowd) list(which int) []flow.Account {
+	if c.met == nil {
+		return nil
+	}
+	return c.met[which][:c.known[which]]
 }
 
 // judges reports whether the behaviour of a record is looked at.
@@ -71,7 +90,7 @@ func (l *Ledger) watch(e *event) {
 		}
 		for k := range e.takers {
 			if t := &e.takers[k]; counted(t, floor) {
-				l.meet(r, func(c *crowd) *[]flow.Account { return &c.payees }, t.account)
+				l.meet(r, payees, t.account)
 			}
 		}
 	}
@@ -85,7 +104,7 @@ func (l *Ledger) watch(e *event) {
 		r.crowd.received = addCapped(r.crowd.received, t.amount)
 		for k := range e.givers {
 			if g := &e.givers[k]; clean && counted(g, floor) {
-				l.meet(r, func(c *crowd) *[]flow.Account { return &c.payers }, g.account)
+				l.meet(r, payers, g.account)
 			}
 		}
 	}
@@ -97,13 +116,18 @@ func counted(g *leg, floor flow.Amount) bool {
 }
 
 // meet adds an account to one of the lists of a record, if it is new and there is room.
-func (l *Ledger) meet(r *record, list func(*crowd) *[]flow.Account, a flow.Account) {
-	known := *list(&r.crowd)
-	if len(known) >= l.options.Crowd.Parties || a == r.holder.Account || slices.Contains(known, a) {
+func (l *Ledger) meet(r *record, which int, a flow.Account) {
+	c := &r.crowd
+	n := int(c.known[which])
+	if n >= l.options.Crowd.Parties || a == r.holder.Account || slices.Contains(c.list(which), a) {
 		return
 	}
 	l.touch(r)
-	*list(&r.crowd) = append(known[:len(known):len(known)], a)
+	if c.met == nil {
+		c.met = new(met)
+	}
+	c.met[which] = append(c.met[which][:n], a)
+	c.known[which]++
 }
 
 // recall lets a record know what its holder did before the claim came.
@@ -117,17 +141,14 @@ func (l *Ledger) recall(r *record, b Balance) {
 		received = most
 	}
 	r.crowd.received = addCapped(r.crowd.received, received)
-	later := r.crowd
-	r.crowd.payers, r.crowd.payees = nil, nil
-	for _, side := range []struct {
-		list        func(*crowd) *[]flow.Account
-		past, since []flow.Account
-	}{
-		{func(c *crowd) *[]flow.Account { return &c.payers }, b.Payers, later.payers},
-		{func(c *crowd) *[]flow.Account { return &c.payees }, b.Payees, later.payees},
-	} {
-		for _, a := range slices.Concat(side.past, side.since) {
-			l.meet(r, side.list, a)
+	if len(b.Payers) == 0 && len(b.Payees) == 0 {
+		return
+	}
+	since := r.crowd
+	r.crowd.met, r.crowd.known = nil, [2]int32{}
+	for which, past := range [2][]flow.Account{payers: b.Payers, payees: b.Payees} {
+		for _, a := range slices.Concat(past, since.list(which)) {
+			l.meet(r, which, a)
 		}
 	}
 }
@@ -135,7 +156,7 @@ func (l *Ledger) recall(r *record, b Balance) {
 // isCrowd judges a record.
 func (l *Ledger) isCrowd(r *record) bool {
 	c, n := &r.crowd, l.options.Crowd.Parties
-	return l.judges(r) && len(c.payers) >= n && len(c.payees) >= n && c.stolenShare() <= l.options.Crowd.Stolen
+	return l.judges(r) && int(c.known[payers]) >= n && int(c.known[payees]) >= n && c.stolenShare() <= l.options.Crowd.Stolen
 }
 
 // stolenShare is the stolen part of what came, in billionths.
@@ -150,7 +171,7 @@ func (c *crowd) stolenShare() int64 {
 // reason says in words why the account is taken for a service; it is what was known when the first claim ended there.
 func (c *crowd) reason() string {
 	return fmt.Sprintf("behaves like a service: at least %d payers and %d payees, %s of what it received is stolen",
-		len(c.payers), len(c.payees), percent(c.stolenShare()))
+		c.known[payers], c.known[payees], percent(c.stolenShare()))
 }
 
 // percent writes billionths with two digits behind the point.

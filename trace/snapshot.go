@@ -60,7 +60,8 @@ func (e *encoder) record(r *record) {
 }
 
 func (e *encoder) crowd(c *crowd) {
-	for _, list := range [2][]flow.Account{c.payers, c.payees} {
+	for which := range c.known {
+		list := c.list(which)
 		e.uint(uint64(len(list)))
 		for _, a := range list {
 			e.account(a)
@@ -72,13 +73,17 @@ func (e *encoder) crowd(c *crowd) {
 }
 
 func (d *decoder) crowd(parties int) (c crowd) {
-	for _, list := range [2]*[]flow.Account{&c.payers, &c.payees} {
+	for which := range c.known {
 		n := d.count(1)
 		if n > max(parties, 0) {
 			d.fail("%d parties", n)
 		}
+		if n > 0 && c.met == nil {
+			c.met = new(met)
+		}
 		for ; n > 0 && d.err == nil; n-- {
-			*list = append(*list, d.account())
+			c.met[which] = append(c.met[which], d.account())
+			c.known[which]++
 		}
 	}
 	c.received, c.stolen, c.stopped = d.amount(), d.amount(), d.bool()
