@@ -9,22 +9,34 @@ import (
 	"github.com/spoor-dev/spoor/finding"
 )
 
-// shownFindings is how many findings the table lists.
-const shownFindings = 8
+// shownFindings is how many findings of one rule the table lists.
+const shownFindings = 3
 
-// writePatterns prints the habits that were found, if any.
+// writePatterns prints the habits that were found, if any, rule by rule in the order of their first findings.
 func writePatterns(w io.Writer, a *engine.Answer) {
 	if len(a.Findings) == 0 {
 		return
 	}
 	fmt.Fprintf(w, "\nHabits of thieves (%s; judgements, not facts)\n", a.FindingsPolicy)
-	for _, f := range a.Findings[:min(len(a.Findings), shownFindings)] {
-		fmt.Fprintf(w, "  %-8s  %s: %s\n", f.Severity, finding.Clean(f.Title, 60), finding.Clean(f.Sentence, 500))
-		fmt.Fprintf(w, "            rule %s/%d, %s; %s of evidence, %s\n", f.Rule, f.Version, f.Confidence,
-			engine.Count(len(f.Evidence)+f.Omitted, "movement"), f.Void)
+	var rules []string
+	of := map[string][]finding.Finding{}
+	for _, f := range a.Findings {
+		rule := fmt.Sprintf("%s/%d", f.Rule, f.Version)
+		if of[rule] == nil {
+			rules = append(rules, rule)
+		}
+		of[rule] = append(of[rule], f)
 	}
-	if n := len(a.Findings) - shownFindings; n > 0 {
-		fmt.Fprintf(w, "  … and %d more (--out writes them)\n", n)
+	for _, rule := range rules {
+		found := of[rule]
+		first := found[0]
+		fmt.Fprintf(w, "  %s: %s, %s\n    rule %s, %s\n", finding.Clean(first.Title, 60), first.Severity, engine.Count(len(found), "time"), rule, first.Confidence)
+		for _, f := range found[:min(len(found), shownFindings)] {
+			fmt.Fprintf(w, "    %s (%s of evidence; %s)\n", finding.Clean(f.Sentence, 500), engine.Count(len(f.Evidence)+f.Omitted, "movement"), f.Void)
+		}
+		if n := len(found) - shownFindings; n > 0 {
+			fmt.Fprintf(w, "    … and %d more (--out writes them)\n", n)
+		}
 	}
 }
 
