@@ -158,6 +158,11 @@ func (a *Answer) sayWhatIsNotKnown(missing, doubted []string) {
 		say("%s taken for a service by behaviour, which is a judgement (rule %s): what ended there may have gone on (--crowd -1).",
 			Count(n, "account"), trace.CrowdRule)
 	}
+	for _, c := range a.Chains {
+		if c.Tip.Chain.IsUTXO() && a.Report.Crowd != nil {
+			say("On %s no account is taken for a service by its behaviour: only labels end a trace there.", c.Tip.Chain)
+		}
+	}
 	worst := 0
 	for _, r := range a.Report.Results {
 		worst = max(worst, len(r.Assumed))
