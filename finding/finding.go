@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spoor-dev/spoor/flow"
 )
@@ -20,14 +21,15 @@ type Finding struct {
 	Parameters []Parameter    `json:"parameters"`
 	Severity   Severity       `json:"severity"`
 	Chain      flow.Chain     `json:"chain"`
-	Subjects   []flow.Account `json:"subjects"`       // whom it is about, the most important first
-	Holds      flow.Pos       `json:"holds"`          // the place from which on it holds: the last of its evidence
-	Time       int64          `json:"time,omitempty"` // of that place, seconds since 1970; 0 if not known
-	Title      string         `json:"title"`          // the habit, in a few words
-	Sentence   string         `json:"sentence"`       // what happened, for people
-	Evidence   []Fact         `json:"evidence"`       // in the order of the chain
-	Omitted    int            `json:"omitted"`        // how many more facts were seen than the evidence names
-	Score      int            `json:"score"`          // thousandths of what the rule asks for: 1000 is just enough
+	Subjects   []flow.Account `json:"subjects"`        // whom it is about, the most important first
+	Holds      flow.Pos       `json:"holds"`           // the place from which on it holds: the last of its evidence
+	Time       int64          `json:"time,omitempty"`  // of that place, seconds since 1970; 0 if not known
+	Title      string         `json:"title"`           // the habit, in a few words
+	Sentence   string         `json:"sentence"`        // what happened, for people
+	Evidence   []Fact         `json:"evidence"`        // in the order of the chain
+	Omitted    int            `json:"omitted"`         // how many more facts were seen than the evidence names
+	Basis      []string       `json:"basis,omitempty"` // what it rests on besides facts, such as the IDs of two verdicts; may stand for evidence
+	Score      int            `json:"score"`           // thousandths of what the rule asks for: 1000 is just enough
 	Confidence Confidence     `json:"confidence"`
 	Void       string         `json:"void"`              // what makes it void, in words; see VoidedBy
 	Replaces   flow.Hash      `json:"replaces,omitzero"` // the finding that this one extends
@@ -64,6 +66,7 @@ type Confidence struct {
 const (
 	maxSubjects = 256
 	maxEvidence = 256
+	maxBasis    = 16
 	maxTitle    = 200  // characters
 	maxSentence = 1000 // characters
 	maxName     = 100  // characters
@@ -79,8 +82,8 @@ func New(f Finding) (Finding, error) {
 		return Finding{}, fmt.Errorf("finding of rule %.40q version %d: no such rule", f.Rule, f.Version)
 	case f.Severity < Info || f.Severity > Critical:
 		return Finding{}, fmt.Errorf("finding of rule %.40q: severity %d", f.Rule, f.Severity)
-	case f.Chain.IsZero() || len(f.Subjects) == 0 || len(f.Evidence) == 0:
-		return Finding{}, fmt.Errorf("finding of rule %.40q: a chain, a subject and evidence are needed", f.Rule)
+	case f.Chain.IsZero() || len(f.Subjects) == 0 || len(f.Evidence)+len(f.Basis) == 0:
+		return Finding{}, fmt.Errorf("finding of rule %.40q: a chain, a subject and evidence or another basis are needed", f.Rule)
 	case f.Omitted < 0 || f.Score < 0:
 		return Finding{}, fmt.Errorf("finding of rule %.40q: a number below nothing", f.Rule)
 	}
@@ -98,6 +101,10 @@ func New(f Finding) (Finding, error) {
 	}
 	f.Subjects = append([]flow.Account{}, f.Subjects[:min(len(f.Subjects), maxSubjects)]...)
 	f.Evidence = append([]Fact{}, f.Evidence...)
+	f.Basis = slices.Clone(f.Basis[:min(len(f.Basis), maxBasis)])
+	for i := range f.Basis {
+		f.Basis[i] = Clean(f.Basis[i], maxTitle)
+	}
 	f.Parameters = append([]Parameter{}, f.Parameters...)
 	for i := range f.Parameters {
 		p := &f.Parameters[i]
@@ -138,6 +145,9 @@ func (f *Finding) id() flow.Hash {
 		text(e.Asset.String())
 		amount := e.Amount.Bytes()
 		b = append(b, amount[:]...)
+	}
+	for _, what := range f.Basis { // none of them, and the ID is what it was before there were any
+		text(what)
 	}
 	return sha256.Sum256(b)
 }
