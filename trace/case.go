@@ -42,7 +42,7 @@ func New(theft Theft, o Options) (*Case, error) {
 	}
 	for _, chain := range c.chains {
 		for _, p := range o.Policies {
-			c.ledgers[chain] = append(c.ledgers[chain], newLedger(p, chain, sources, o))
+			c.ledgers[chain] = append(c.ledgers[chain], newLedger(p, chain, sources, &c.options))
 		}
 		book := newBook(len(o.Policies))
 		for i, l := range c.ledgers[chain] {

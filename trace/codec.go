@@ -308,13 +308,14 @@ func (d *decoder) coin() (o flow.Outpoint) {
 
 func (d *decoder) holder() Holder { return Holder{d.account(), d.asset(), d.coin()} }
 
-func (d *decoder) edges(edges *edgeList) {
+func (d *decoder) edges(edges *edgeList, ways *ways) {
 	for n := d.count(40); n > 0 && d.err == nil; n-- {
-		edges.push(&Edge{
+		edge := Edge{
 			Tx: d.hash(), At: d.pos(), Time: d.time(), Index: uint32(d.small("index", 1<<32-1)),
 			From: d.account(), FromCoin: d.coin(), To: d.account(), ToCoin: d.coin(), Asset: d.asset(),
 			Amount: d.amount(), Units: d.amount(), Claim: d.amount(), Line: d.int(), Sink: Sink(d.text()), Swap: SwapSide(d.text()),
-		})
+		}
+		edges.push(carried{ways.of(&edge), edge.Units, edge.Claim})
 	}
 }
 

@@ -96,7 +96,7 @@ func (l *Ledger) watch(e *event) {
 	}
 	for i := range e.takers {
 		t := &e.takers[i]
-		r := l.account(accountKey{t.account, e.asset})
+		r := l.legRecord(e, t)
 		if r == nil || !r.isLive() || !l.judges(r) || !counted(t, floor) {
 			continue
 		}
@@ -177,28 +177,25 @@ func (c *crowd) reason() string {
 // percent writes billionths with two digits behind the point.
 func percent(ppb int64) string { return fmt.Sprintf("%d.%02d %%", ppb/10_000_000, ppb/100_000%100) }
 
-// serviceAt is the record of a taker that is taken for a service, or becomes one now; else nil.
-func (l *Ledger) serviceAt(e *event, a flow.Account, segs []Segment) *record {
-	if e.utxo {
-		return nil
-	}
-	r := l.account(accountKey{a, e.asset})
+// isService reports whether a taker is taken for a service, or becomes one now; r is its record, if there is one.
+func (l *Ledger) isService(e *event, r *record, segs []Segment) bool {
 	if r == nil || !l.judges(r) || !r.crowd.stopped && !r.isLive() {
-		return nil
+		return false
 	}
-	if !r.crowd.stopped {
-		l.touch(r)
-		for _, s := range segs {
-			if s.taints() {
-				r.crowd.stolen = addCapped(r.crowd.stolen, s.Units)
-			}
-		}
-		if !l.isCrowd(r) {
-			return nil
-		}
-		l.stop(e, r)
+	if r.crowd.stopped {
+		return true
 	}
-	return r
+	l.touch(r)
+	for _, s := range segs {
+		if s.taints() {
+			r.crowd.stolen = addCapped(r.crowd.stolen, s.Units)
+		}
+	}
+	if !l.isCrowd(r) {
+		return false
+	}
+	l.stop(e, r)
+	return true
 }
 
 // stopGivers judges those who are about to pay.

@@ -209,7 +209,7 @@ func (d *Desk) Add(id string, c *Case, at ...Place) error {
 		}
 		for _, l := range c.ledgers[chain] {
 			switch {
-			case l.seat != nil:
+			case l.book.seat != nil:
 				return fmt.Errorf("add case %.80q: it is on a desk already", id)
 			case len(l.transit.parts) > 0:
 				return fmt.Errorf("add case %.80q: it stands inside a transaction: %w", id, ErrOrder)

@@ -184,9 +184,9 @@ func (d *Desk) spendOut(s *seat, at flow.Pos) {
 // sit lets a seat take part: everything that its ledgers follow is found from now on.
 func (d *Desk) sit(s *seat) {
 	for _, l := range s.ledgers {
-		l.seat = s
-		l.followAll(1)
+		l.book.seat = s
 	}
+	s.followAll(1)
 	s.at.seats++
 	if from, ok := s.waitsFor(s.at); ok && (!s.at.wait || from.Compare(s.at.soon) < 0) {
 		s.at.wait, s.at.soon = true, from
@@ -195,9 +195,9 @@ func (d *Desk) sit(s *seat) {
 
 // rise is the opposite of sit.
 func (d *Desk) rise(s *seat) {
+	s.followAll(-1)
 	for _, l := range s.ledgers {
-		l.followAll(-1)
-		l.seat = nil
+		l.book.seat = nil
 	}
 	s.at.seats--
 }
@@ -234,29 +234,35 @@ func (ch *deskChain) plan(seats []*seat) {
 
 // follow tells the desk that a ledger begins to follow an account (step 1) or ceases to (step -1).
 func (l *Ledger) follow(a flow.Account, step int) {
-	if l.seat != nil {
-		l.seat.note(l.seat.at.index.account(a), step)
+	if s := l.book.seat; s != nil {
+		s.note(s.at.index.account(a), step)
 	}
 }
 
 // followCoin is follow for a coin.
 func (l *Ledger) followCoin(o flow.Outpoint, step int) {
-	if l.seat != nil {
-		l.seat.note(l.seat.at.index.coin(&o), step)
+	if s := l.book.seat; s != nil {
+		s.note(s.at.index.coin(&o), step)
 	}
 }
 
-// followAll is follow for everything that the ledger follows.
-func (l *Ledger) followAll(step int) {
-	for a := range l.live {
-		l.follow(a, step)
-	}
-	for a := range l.outflows {
-		l.follow(a, step)
-	}
-	for o, r := range l.coins {
-		if r.isLive() {
-			l.followCoin(o, step)
+// followAll is follow for everything that the ledgers of a seat follow.
+func (s *seat) followAll(step int) {
+	for i, l := range s.ledgers {
+		if i == 0 { // they have one book
+			for a, o := range l.book.owners {
+				if o.all > 0 {
+					l.follow(a, step)
+				}
+			}
+		}
+		for a := range l.outflows {
+			l.follow(a, step)
+		}
+		for o, r := range l.coins {
+			if r.isLive() {
+				l.followCoin(o, step)
+			}
 		}
 	}
 }

@@ -18,7 +18,8 @@ type index struct {
 	stale  int // how many hashes have left first since the filter was made
 }
 
-// A ref says that a seat follows a hash, for so many reasons: each ledger is one, and an outflow is another.
+// A ref says that a seat follows a hash, for so many reasons: that a ledger follows an account at all is one,
+// each coin and each outflow of a ledger is another.
 type ref struct{ seat, reasons uint32 }
 
 const (

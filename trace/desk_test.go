@@ -382,7 +382,15 @@ func (s *lockstep) check() {
 				for a := range l.outflows {
 					want.add(want.account(a), seat.number)
 				}
-				for a := range l.live {
+			}
+			live := map[flow.Account]bool{}
+			for _, l := range seat.ledgers {
+				for r := range l.accounts() {
+					live[r.holder.Account] = live[r.holder.Account] || r.isLive()
+				}
+			}
+			for a, is := range live {
+				if is {
 					want.add(want.account(a), seat.number)
 				}
 			}

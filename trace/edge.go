@@ -101,21 +101,58 @@ func (l *Ledger) edge(e *event, t *leg, s Segment, sink Sink, route *router) {
 
 // addEdge appends an edge, or adds it to the last one if the two differ in their claims alone.
 func (l *Ledger) addEdge(edge *Edge) {
-	if last := l.edges.last(); last != nil && last.follows(edge) {
-		last.Units = addCapped(last.Units, edge.Units)
-		last.Claim, _ = last.Claim.Add(edge.Claim) // at most what was stolen
+	if last := l.edges.last(); last != nil && last.way.follows(edge) {
+		last.units = addCapped(last.units, edge.Units)
+		last.claim, _ = last.claim.Add(edge.Claim) // at most what was stolen
 		return
 	}
-	l.edges.push(edge)
+	l.edges.push(carried{l.book.ways.of(edge), edge.Units, edge.Claim})
+}
+
+// carried is claim that a ledger has seen on its way.
+type carried struct {
+	way          *Edge // without claims: what the ledgers of a book say of one movement is mostly the same
+	units, claim flow.Amount
+}
+
+func (c *carried) edge() Edge {
+	e := *c.way
+	e.Units, e.Claim = c.units, c.claim
+	return e
+}
+
+// ways are those that were taken at one place, in the order in which one ledger after the other takes them.
+type ways struct {
+	taken []*Edge
+	next  int // the one that is likely to be taken next
+}
+
+// of is the way of an edge: the next one if it is the same, or else a new one.
+func (w *ways) of(e *Edge) *Edge {
+	way := *e
+	way.Units, way.Claim = flow.Amount{}, flow.Amount{}
+	if len(w.taken) > 0 && w.taken[0].At != e.At {
+		clear(w.taken)
+		w.taken, w.next = w.taken[:0], 0
+	}
+	if w.next < len(w.taken) && *w.taken[w.next] == way {
+		known := w.taken[w.next]
+		w.next = (w.next + 1) % len(w.taken)
+		return known
+	}
+	known := new(Edge)
+	*known = way
+	w.taken, w.next = append(w.taken, known), 0
+	return known
 }
 
 // edgeList is a list that grows without copying what it holds.
 type edgeList struct {
-	chunks [][]Edge
+	chunks [][]carried
 	n      int
 }
 
-func (e *edgeList) last() *Edge {
+func (e *edgeList) last() *carried {
 	if e.n == 0 {
 		return nil
 	}
@@ -123,39 +160,35 @@ func (e *edgeList) last() *Edge {
 	return &c[len(c)-1]
 }
 
-func (e *edgeList) push(edge *Edge) {
+func (e *edgeList) push(edge carried) {
 	last := len(e.chunks) - 1
 	if last < 0 || len(e.chunks[last]) == cap(e.chunks[last]) {
-		e.chunks = append(e.chunks, make([]Edge, 0, min(max(16, e.n), 1024)))
+		e.chunks = append(e.chunks, make([]carried, 0, min(max(16, e.n), 1024)))
 		last++
 	}
-	e.chunks[last] = append(e.chunks[last], *edge)
+	e.chunks[last] = append(e.chunks[last], edge)
 	e.n++
 }
 
 func (e *edgeList) pop() {
 	last := len(e.chunks) - 1
 	e.n--
-	if c := e.chunks[last]; len(c) == 1 {
+	c := e.chunks[last]
+	c[len(c)-1] = carried{}
+	if len(c) == 1 {
 		e.chunks = e.chunks[:last]
 	} else {
 		e.chunks[last] = c[:len(c)-1]
 	}
 }
 
-// all yields the edges in the order in which they were pushed.
+// all yields the edges in the order in which they were pushed. Each is overwritten by the next.
 func (e *edgeList) all(yield func(*Edge) bool) {
-	for _, c := range e.chunks {
-		for i := range c {
-			if !yield(&c[i]) {
-				return
-			}
-		}
-	}
+	e.between(0, e.n)(yield)
 }
 
 // between yields the edges from number n up to number end, counted from 0. Those at the end of the list cost no more
-// than themselves.
+// than themselves. Each is overwritten by the next.
 func (e *edgeList) between(n, end int) iter.Seq[*Edge] {
 	return func(yield func(*Edge) bool) {
 		first, c := e.n, len(e.chunks)
@@ -163,10 +196,12 @@ func (e *edgeList) between(n, end int) iter.Seq[*Edge] {
 			c--
 			first -= len(e.chunks[c])
 		}
+		var edge Edge
 		for ; c < len(e.chunks) && first < end; c++ {
 			chunk := e.chunks[c]
 			for i := max(n-first, 0); i < min(end-first, len(chunk)); i++ {
-				if !yield(&chunk[i]) {
+				edge = chunk[i].edge()
+				if !yield(&edge) {
 					return
 				}
 			}

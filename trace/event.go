@@ -27,6 +27,11 @@ type leg struct {
 	amount  flow.Amount
 	coin    flow.Outpoint // UTXO chains only
 	sink    Sink          // where claim ends that the leg takes: it is no account, or nobody who is followed
+
+	// The row of the account, as it stood in a book when so many had been entered: see Ledger.legRow.
+	row     *row
+	book    *book
+	entered uint64
 }
 
 // An event is one movement as a ledger sees it: in the direction of the trace, with nothing left over between what is

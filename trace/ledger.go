@@ -18,37 +18,33 @@ var ErrOrder = errors.New("not in the order of the chain")
 // in the order of the chain. After every one of them, the claims of the holders and of the sinks sum to what was stolen,
 // for every policy except poison. A Ledger is for one goroutine.
 type Ledger struct {
-	policy  Policy
-	chain   flow.Chain
-	options Options
-	sources []plainSource // of this chain, in order of their places
-	ident   [32]byte      // of sources, policy and options
-
+	// What each movement needs stands together and comes first.
+	policy   Policy
+	options  *Options // of the case
 	book     *book
 	column   int // its own in the book
-	coins    map[flow.Outpoint]*record
-	live     map[flow.Account]int // tainted records of an account that are followed
-	outflows map[flow.Account][]plainSource
-	lines    []line
-	sinks    map[sinkKey]*sunk
-	edges    edgeList
-	assumed  []Assumption
-
-	begun    int // how many sources have begun
-	followed int // holders that are followed
-	txs      int // transactions of followed holders
-	started  bool
+	log      *journal
+	begun    int      // how many sources have begun
+	followed int      // holders that are followed
+	txs      int      // transactions of followed holders
 	last     flow.Pos // of the last movement that mattered, if started
-	spent    bool     // the budget of transactions is used up
+	started  bool
+	spent    bool // the budget of transactions is used up
+	firm     bool
+	sources  []plainSource                  // of this chain, in order of their places
+	outflows map[flow.Account][]plainSource // nil if there never was one
+	lines    []line
+	edges    edgeList
+	fresh    []fresh // holders which have just become tainted
+	assumed  []Assumption
+	transit  transit // claim inside the exchanges of the transaction at hand
 
-	transit transit // claim inside the exchanges of the transaction at hand
-
-	log    *journal
-	firm   bool
+	coins  map[flow.Outpoint]*record
+	sinks  map[sinkKey]*sunk
 	firmAt flow.Pos // if firm: what stands up to here cannot be taken back
-	fresh  []fresh  // holders which have just become tainted
+	chain  flow.Chain
+	ident  [32]byte // of sources, policy and options
 	feed   feeder
-	seat   *seat // where it stands on a Desk, if it does
 }
 
 type accountKey struct {
@@ -73,21 +69,23 @@ func (n *line) dustFloor(share int64) flow.Amount {
 
 // A record is what the ledger knows of one holder that claim has ever reached.
 type record struct {
-	holder Holder
+	*row
 	stats
-	got    []got // claim ever received, for each line
-	state  State
 	kept   uint64 // the last turn of the journal in which stats were kept
 	paying bool   // during one event: it has paid, and what it has left is known
+	state  State
+	got    []got // claim ever received, for each line
 	// room is where got and the segments of state begin: most holders have no more.
 	room struct {
-		got      [1]got
 		segments [2]Segment
+		got      [1]got
 	}
+	first flow.Pos
+	time  int64 // of first; 0 if not known
 }
 
-func newRecord(h Holder, s stats, log *journal) *record {
-	r := &record{holder: h, stats: s}
+func newRecord(w *row, s stats, log *journal) *record {
+	r := &record{row: w, stats: s}
 	r.got, r.state.segs, r.state.log = r.room.got[:0], r.room.segments[:0], log
 	if log != nil && !log.off { // it is taken back as a whole
 		r.kept, r.state.made = log.turn, log.turn
@@ -104,9 +102,7 @@ type stats struct {
 	unknown bool        // the opening balance has not been asked for yet
 	carved  flow.Amount // the part of the opening balance that is stolen
 	hops    int
-	first   flow.Pos
 	last    flow.Pos
-	time    int64 // of first; 0 if not known
 	until   int64 // of last
 	crowd   crowd
 }
@@ -155,14 +151,12 @@ type scratch struct {
 	payers  []*record // behind each giver
 }
 
-func newLedger(p Policy, c flow.Chain, sources []plainSource, o Options) *Ledger {
+func newLedger(p Policy, c flow.Chain, sources []plainSource, o *Options) *Ledger {
 	l := &Ledger{
 		policy: p, chain: c, options: o,
-		book:     newBook(1),
-		coins:    map[flow.Outpoint]*record{},
-		live:     map[flow.Account]int{},
-		outflows: map[flow.Account][]plainSource{},
-		sinks:    map[sinkKey]*sunk{},
+		book:  newBook(1),
+		coins: map[flow.Outpoint]*record{},
+		sinks: map[sinkKey]*sunk{},
 	}
 	l.log = &journal{depth: o.UndoDepth}
 	for _, s := range sources {
@@ -182,7 +176,7 @@ func newLedger(p Policy, c flow.Chain, sources []plainSource, o Options) *Ledger
 	}
 	slices.SortStableFunc(l.sources, func(a, b plainSource) int { return a.at.Compare(b.at) })
 	e := newEncoder()
-	e.parameters(p, c, l.sources, o)
+	e.parameters(p, c, l.sources, *o)
 	l.ident = sha256.Sum256(e.b)
 	return l
 }
@@ -202,7 +196,10 @@ func (l *Ledger) Last() (at flow.Pos, ok bool) {
 }
 
 // Follows reports whether a movement of that account can matter. It costs one or two look-ups.
-func (l *Ledger) Follows(a flow.Account) bool { return l.live[a] > 0 || len(l.outflows[a]) > 0 }
+func (l *Ledger) Follows(a flow.Account) bool {
+	o := l.book.owners[a]
+	return o != nil && o.live[l.column] > 0 || len(l.outflows[a]) > 0
+}
 
 // FollowsCoin reports whether the spending (backward: the making) of that outpoint matters.
 func (l *Ledger) FollowsCoin(o flow.Outpoint) bool {
@@ -391,20 +388,28 @@ func (l *Ledger) chosen(a flow.Account) bool {
 
 // record finds a holder or makes it. A new one is followed if the budget allows it; a source, at 0 hops, always is.
 func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
-	r := l.find(h)
-	if r != nil {
+	if r := l.find(h); r != nil {
 		return r
 	}
-	r = newRecord(h, stats{hops: hops, first: at, last: at, time: time, until: time}, l.log)
-	if hops > 0 && (l.followed >= l.options.Budget.Holders || hops > l.options.Budget.Hops || !l.chosen(h.Account)) {
+	if h.Outpoint.IsZero() {
+		return l.reach(l.book.row(accountKey{h.Account, h.Asset}), hops, at, time)
+	}
+	return l.reach(&row{holder: h}, hops, at, time)
+}
+
+// reach makes the record of a holder that the ledger knows nothing of.
+func (l *Ledger) reach(w *row, hops int, at flow.Pos, time int64) *record {
+	r := newRecord(w, stats{hops: hops, last: at, until: time}, l.log)
+	r.first, r.time = at, time
+	if hops > 0 && (l.followed >= l.options.Budget.Holders || hops > l.options.Budget.Hops || !l.chosen(w.holder.Account)) {
 		r.frozen = true
 	} else {
 		l.followed++
 	}
-	if h.Outpoint.IsZero() {
-		l.book.enter(l.column, r)
+	if w.owner != nil {
+		w.records[l.column] = r
 	} else {
-		l.coins[h.Outpoint] = r
+		l.coins[w.holder.Outpoint] = r
 	}
 	l.noteRecord(recordMade, r)
 	return r
@@ -412,10 +417,10 @@ func (l *Ledger) record(h Holder, hops int, at flow.Pos, time int64) *record {
 
 // unmake is the way back from a new record.
 func (l *Ledger) unmake(r *record) {
-	if h := r.holder; h.Outpoint.IsZero() {
-		l.book.strike(l.column, accountKey{h.Account, h.Asset})
+	if r.owner != nil {
+		l.book.strike(l.column, r.row)
 	} else {
-		delete(l.coins, h.Outpoint)
+		delete(l.coins, r.holder.Outpoint)
 	}
 }
 
@@ -445,19 +450,16 @@ func (l *Ledger) relive(r *record, was bool, from flow.Pos) {
 
 // count adds one to the live records of an account, or takes one away.
 func (l *Ledger) count(r *record, step int) {
-	if o := r.holder.Outpoint; !o.IsZero() {
-		l.followCoin(o, step)
+	o := r.owner
+	if o == nil {
+		l.followCoin(r.holder.Outpoint, step)
 		return
 	}
-	a := r.holder.Account
-	was := l.live[a]
-	if n := was + step; n > 0 {
-		l.live[a] = n
-	} else {
-		delete(l.live, a)
-	}
-	if was == 0 || was+step == 0 {
-		l.follow(a, step)
+	was := o.all
+	o.live[l.column] += step
+	o.all += step
+	if was == 0 || o.all == 0 {
+		l.follow(r.holder.Account, step)
 	}
 }
 

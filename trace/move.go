@@ -14,6 +14,9 @@ func (l *Ledger) begin(at flow.Pos) {
 		l.begun++
 		switch s.kind {
 		case "outflow":
+			if l.outflows == nil {
+				l.outflows = map[flow.Account][]plainSource{}
+			}
 			old := l.outflows[s.account]
 			l.outflows[s.account] = append(old[:len(old):len(old)], s)
 			if len(old) == 0 {
@@ -114,7 +117,26 @@ func (l *Ledger) legRecord(e *event, g *leg) *record {
 	if e.utxo {
 		return l.coins[g.coin]
 	}
-	return l.account(accountKey{g.account, e.asset})
+	return l.recordOf(l.legRow(e, g))
+}
+
+// legRow is the row of a leg, if there is one. Ledgers of one book look for it once.
+func (l *Ledger) legRow(e *event, g *leg) *row {
+	if b := l.book; g.book != b || g.row == nil && g.entered != b.entered {
+		g.book, g.row, g.entered = b, b.rows[accountKey{g.account, e.asset}], b.entered
+	}
+	return g.row
+}
+
+// reachLeg makes the record behind a leg that takes.
+func (l *Ledger) reachLeg(e *event, t *leg, hops int) *record {
+	if e.utxo {
+		return l.reach(&row{holder: Holder{t.account, e.asset, t.coin}}, hops, e.at, e.tx.Point.Time)
+	}
+	if l.legRow(e, t) == nil {
+		t.row = l.book.row(accountKey{t.account, e.asset})
+	}
+	return l.reach(t.row, hops, e.at, e.tx.Point.Time)
 }
 
 // move is one step of the state machine. It ignores an event that is not after the last one that mattered, or before
@@ -169,7 +191,7 @@ func (l *Ledger) receiveClean(e *event) {
 	first := true
 	for i := range e.takers {
 		t := &e.takers[i]
-		r := l.account(accountKey{t.account, e.asset})
+		r := l.legRecord(e, t)
 		if r == nil || !r.isLive() || r.outflow || t.amount.IsZero() || t.amount.Less(floor) || l.policy == Poison && !l.judges(r) {
 			continue
 		}
@@ -397,24 +419,26 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 			tainted++
 		}
 	}
+	if e.utxo && tainted == 0 {
+		return
+	}
 	sink, reason := t.sink, ""
 	if tainted > 0 && sink == "" && l.options.Stop != nil {
 		if stop, ok := l.options.Stop(t.account); ok {
 			sink, reason = stop.sink(), stop.Reason
 		}
 	}
-	var service *record
-	if tainted > 0 && sink == "" {
-		if service = l.serviceAt(e, t.account, segs); service != nil {
-			sink = Service
-		}
+	r := l.legRecord(e, t)
+	service := tainted > 0 && sink == "" && !e.utxo && l.isService(e, r, segs)
+	if service {
+		sink = Service
 	}
 	if tainted > 0 && sink == "" && l.policy != Poison {
 		tainted -= l.dust(e, t, segs, route)
 	}
 	if tainted == 0 || sink != "" { // what arrives without a claim is clean money to one who holds some
 		if !e.utxo && !t.amount.IsZero() && l.policy != Poison {
-			if r := l.account(accountKey{t.account, e.asset}); r != nil && (r.isLive() || r.paying) && !r.outflow && !r.frozen {
+			if r != nil && (r.isLive() || r.paying) && !r.outflow && !r.frozen {
 				l.put(r, []Segment{{Units: t.amount}})
 			}
 		}
@@ -426,8 +450,8 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 		for _, s := range segs {
 			if s.taints() {
 				l.edge(e, t, s, sink, route)
-				if service != nil {
-					l.sinkAt(e, service, s)
+				if service {
+					l.sinkAt(e, r, s)
 				} else {
 					l.sink(e, sink, l.sinkAccount(e, t, sink), s, reason)
 				}
@@ -435,11 +459,9 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 		}
 		return
 	}
-	h := Holder{t.account, e.asset, flow.Outpoint{}}
-	if e.utxo {
-		h.Outpoint = t.coin
+	if r == nil {
+		r = l.reachLeg(e, t, hops+1)
 	}
-	r := l.record(h, hops+1, e.at, e.tx.Point.Time)
 	was := r.isLive()
 	l.touch(r)
 	if !e.utxo && l.leaks(t.account, e.asset) {

@@ -141,7 +141,7 @@ func (l *Ledger) restore(b []byte) error {
 		l.restoreRecord(d)
 	}
 	l.restoreSinks(d)
-	d.edges(&l.edges)
+	d.edges(&l.edges, &l.book.ways)
 	l.assumed = d.assumptions()
 	for e := range l.edges.all {
 		d.line(e.Line, len(l.lines), 1)
@@ -157,6 +157,9 @@ func (l *Ledger) restore(b []byte) error {
 	}
 	for _, s := range l.sources[:begun] {
 		if s.kind == "outflow" {
+			if l.outflows == nil {
+				l.outflows = map[flow.Account][]plainSource{}
+			}
 			l.outflows[s.account] = append(l.outflows[s.account], s)
 		}
 	}
@@ -178,7 +181,7 @@ func (d *decoder) line(n, lines, least int) int {
 }
 
 func (l *Ledger) restoreRecord(d *decoder) {
-	r := newRecord(d.holder(), stats{}, nil)
+	r := newRecord(&row{holder: d.holder()}, stats{}, nil)
 	r.source, r.outflow, r.frozen, r.cut = d.bool(), d.bool(), d.bool(), d.bool()
 	r.hops = int(d.small("hops", 1<<62))
 	r.first, r.last, r.time, r.until = d.pos(), d.pos(), d.time(), d.time()
@@ -204,7 +207,8 @@ func (l *Ledger) restoreRecord(d *decoder) {
 	}
 	r.state.log = l.log
 	if r.holder.Outpoint.IsZero() {
-		l.book.enter(l.column, r)
+		r.row = l.book.row(accountKey{r.holder.Account, r.holder.Asset})
+		r.row.records[l.column] = r
 		if r.isLive() {
 			l.count(r, 1)
 		}

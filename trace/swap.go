@@ -286,7 +286,7 @@ func (l *Ledger) arrive(t *transit, p Pass, s Segment, hops int) {
 		}
 	}
 	if sink == "" {
-		if r := l.serviceAt(e, p.To, []Segment{s}); r != nil {
+		if r := l.account(accountKey{p.To, p.ToAsset}); l.isService(e, r, []Segment{s}) {
 			l.arrivalEdges(e, t, p, s, Service)
 			l.sinkAt(e, r, s)
 			return
