@@ -314,11 +314,13 @@ func describeExposure(e *Exposure) string {
 // percent writes billionths with four digits behind the point.
 func percent(ppb int64) string { return fmt.Sprintf("%d.%04d %%", ppb/10_000_000, ppb/1_000%10_000) }
 
-// Seal gives a verdict its ID: the sha256 of its JSON form without one. The same question answered from the same state of
+// Seal gives a verdict its ID: the sha256 of its JSON form without one, and without the moment when it was given. The same question answered from the same state of
 // the world has the same ID.
 func Seal(v Verdict) (Verdict, error) {
-	v.ID = flow.Hash{}
+	given := v.Given
+	v.ID, v.Given = flow.Hash{}, 0
 	b, err := json.Marshal(v)
+	v.Given = given
 	if err != nil {
 		return v, fmt.Errorf("verdict about %s: %w", v.Subject, err)
 	}

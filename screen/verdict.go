@@ -55,7 +55,8 @@ func (d *Decision) UnmarshalText(b []byte) error {
 // A Verdict is the answer to a Question, with all that is needed to say later why it was given. It is a judgement. Its
 // JSON form is described in docs/formats/verdict.md.
 type Verdict struct {
-	ID             flow.Hash         `json:"id"` // see Seal
+	ID             flow.Hash         `json:"id"`    // see Seal
+	Given          int64             `json:"given"` // when it was given, seconds since 1970; no part of the ID
 	Subject        flow.Account      `json:"address"`
 	Decision       Decision          `json:"decision"`
 	Reasons        []Reason          `json:"reasons"` // the strictest first
