@@ -1,0 +1,265 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spoor-dev/spoor/attribute"
+	"github.com/spoor-dev/spoor/engine/verdicts"
+	"github.com/spoor-dev/spoor/finding"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/screen"
+	"github.com/spoor-dev/spoor/store"
+)
+
+// ScreenConfig is the configuration of a Screener. The zero value is valid: it asks no chain and keeps no verdict.
+type ScreenConfig struct {
+	Policy *screen.Policy   // screen.DefaultPolicy if nil
+	Store  store.Store      // where exposure is looked for; nil asks the labels alone
+	Record *verdicts.Record // where verdicts are kept; nil keeps none
+	Look   screen.Look      // how far exposure is followed; its Labels, Minds, Floor and Before are filled in
+	Cached int              // how many exposures are remembered; 10,000 if 0
+	Now    func() time.Time // the clock; time.Now if nil
+}
+
+// A Screener answers questions from labels, a store and a policy, and keeps what it answered. It is safe for several
+// goroutines. The store and the record stay the caller's, to close after the last question.
+type Screener struct {
+	c     ScreenConfig
+	now   func() time.Time
+	view  atomic.Pointer[view]
+	cache exposureCache
+}
+
+// A view is one state of all labels, and the question to it.
+type view struct {
+	labels *bookLabels
+	ask    screen.Screen
+}
+
+// NewScreener is a screener that knows the labels of these books.
+func NewScreener(c ScreenConfig, books ...*attribute.Book) *Screener {
+	if c.Policy == nil {
+		c.Policy = screen.DefaultPolicy()
+	}
+	if c.Look.Swaps.Of == nil {
+		c.Look.Swaps = NetSwaps()
+	}
+	s := &Screener{c: c, now: c.Now}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	s.cache.room = cmp.Or(c.Cached, 10_000)
+	s.SetLabels(books...)
+	return s
+}
+
+// SetLabels lets all later questions be answered from these books. Rescreen says what that changes.
+func (s *Screener) SetLabels(books ...*attribute.Book) {
+	v := &view{labels: newBookLabels(books)}
+	v.ask = screen.Screen{Policy: s.c.Policy, Labels: v.labels, Version: Version}
+	if s.c.Store != nil {
+		v.ask.Exposer = &storeExposer{s, v.labels}
+	}
+	s.view.Store(v)
+}
+
+// Policy is the policy by which questions are answered.
+func (s *Screener) Policy() *screen.Policy { return s.c.Policy }
+
+// LabelState is which labels are known now.
+func (s *Screener) LabelState() screen.LabelState {
+	state, _ := s.view.Load().labels.LabelState(s.now().Unix()) // books in memory can always be read
+	return state
+}
+
+// Screen answers a question and keeps the verdict. A question without a moment asks of now. There is no verdict with an
+// error, which must be taken for hold: it wraps screen.ErrBlind where something could not be read or kept, and
+// screen.ErrQuestion where the question is at fault.
+func (s *Screener) Screen(ctx context.Context, q screen.Question) (screen.Verdict, error) {
+	v, err := s.answer(ctx, q)
+	if err == nil {
+		err = s.keep(ctx, v)
+	}
+	if err != nil {
+		return screen.Verdict{}, err
+	}
+	return v, nil
+}
+
+// ScreenAll answers many questions, and keeps the verdicts together: errs[i] is nil where all[i] is a verdict.
+func (s *Screener) ScreenAll(ctx context.Context, qs []screen.Question) (all []screen.Verdict, errs []error) {
+	all, errs = make([]screen.Verdict, len(qs)), make([]error, len(qs))
+	var good []screen.Verdict
+	for i, q := range qs {
+		if all[i], errs[i] = s.answer(ctx, q); errs[i] == nil {
+			good = append(good, all[i])
+		}
+	}
+	if err := s.keep(ctx, good...); err != nil { // what is not kept was not given
+		for i := range qs {
+			all[i], errs[i] = screen.Verdict{}, cmp.Or(errs[i], err)
+		}
+	}
+	return all, errs
+}
+
+// Ask is Screen without keeping the verdict, and without its ID.
+func (s *Screener) Ask(ctx context.Context, q screen.Question) (screen.Verdict, error) {
+	if q.AsOf == 0 {
+		q.AsOf = s.now().Unix()
+	}
+	return s.view.Load().ask.Ask(ctx, q)
+}
+
+func (s *Screener) answer(ctx context.Context, q screen.Question) (screen.Verdict, error) {
+	v, err := s.Ask(ctx, q)
+	if err != nil {
+		return v, err
+	}
+	v.Given = s.now().Unix()
+	return screen.Seal(v)
+}
+
+func (s *Screener) keep(ctx context.Context, all ...screen.Verdict) error {
+	if s.c.Record == nil || len(all) == 0 {
+		return nil
+	}
+	if err := s.c.Record.Append(ctx, all...); err != nil {
+		return fmt.Errorf("keep %s: %w: %w", Count(len(all), "verdict"), screen.ErrBlind, err)
+	}
+	return nil
+}
+
+// History lists at most n verdicts about an account that were given at or before a moment, the newest first.
+func (s *Screener) History(ctx context.Context, a flow.Account, before int64, n int) ([]screen.Verdict, error) {
+	if s.c.Record == nil {
+		return nil, nil
+	}
+	return s.c.Record.Find(ctx, a, before, n)
+}
+
+// Rescreen asks again about every account of the record, as the last verdict about it did, and yields the changes: of the
+// decision or of what it rests on. New verdicts are kept before their change is yielded. It is to be run when labels have
+// changed, and may be when blocks have come.
+func (s *Screener) Rescreen(ctx context.Context) iter.Seq2[finding.Finding, error] {
+	return func(yield func(finding.Finding, error) bool) {
+		if s.c.Record == nil {
+			return
+		}
+		for before, err := range s.c.Record.Newest(ctx) {
+			var f finding.Finding
+			changed := false
+			if err == nil {
+				f, changed, err = s.rescreen(ctx, before)
+			}
+			if (err != nil || changed) && !yield(f, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (s *Screener) rescreen(ctx context.Context, before screen.Verdict) (finding.Finding, bool, error) {
+	after, err := s.answer(ctx, before.Again(s.now().Unix()))
+	if err != nil {
+		return finding.Finding{}, false, err
+	}
+	f, changed, err := screen.Change(before, after)
+	if err != nil || !changed {
+		return f, false, err
+	}
+	return f, true, s.keep(ctx, after)
+}
+
+// ParseAccount reads an address in any form; one without a chain is on the chain of its family which the store holds.
+func (s *Screener) ParseAccount(text string) (a flow.Account, err error) {
+	if s.c.Store == nil {
+		return flow.ParseAccount(text)
+	}
+	snapshot, err := s.c.Store.Snapshot()
+	if err != nil {
+		return a, fmt.Errorf("%w: %w", screen.ErrBlind, err)
+	}
+	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	return accountIn(snapshot, text, flow.Chain{})
+}
+
+// bookLabels lets screen ask books. It implements screen.Labels.
+type bookLabels struct {
+	books  []*attribute.Book
+	hash   flow.Hash
+	count  int
+	dates  []int64        // when lists were made, rising
+	bounds func() []int64 // the moments at which a label begins to hold, to be known, or ends
+}
+
+func newBookLabels(books []*attribute.Book) *bookLabels {
+	b := &bookLabels{books: books}
+	h := sha256.New()
+	for _, book := range books {
+		b.count += book.Len()
+		one := book.Hash()
+		h.Write(one[:])
+		if book == nil {
+			continue
+		}
+		for _, source := range book.Sources() {
+			if source.Date > 0 {
+				b.dates = append(b.dates, source.Date)
+			}
+		}
+	}
+	h.Sum(b.hash[:0])
+	slices.Sort(b.dates)
+	b.bounds = sync.OnceValue(func() []int64 {
+		all := map[int64]bool{}
+		for _, book := range b.books {
+			for l := range book.All() {
+				all[l.ValidFrom], all[l.ValidTo], all[l.Seen] = true, true, true
+			}
+		}
+		bounds := make([]int64, 0, len(all))
+		for t := range all {
+			bounds = append(bounds, t)
+		}
+		slices.Sort(bounds)
+		return bounds
+	})
+	return b
+}
+
+// LabelsOf implements screen.Labels.
+func (b *bookLabels) LabelsOf(a flow.Account, validAt, knownAt int64) ([]attribute.Label, error) {
+	if len(b.books) == 1 {
+		return b.books[0].LabelsOf(a, validAt, knownAt), nil
+	}
+	var all []attribute.Label
+	for _, book := range b.books {
+		all = append(all, book.LabelsOf(a, validAt, knownAt)...)
+	}
+	return all, nil
+}
+
+// LabelState implements screen.Labels. Hash and Count are of all versions of all labels, whenever they were known.
+func (b *bookLabels) LabelState(knownAt int64) (screen.LabelState, error) {
+	state := screen.LabelState{Hash: b.hash, Count: b.count}
+	if i, _ := slices.BinarySearch(b.dates, knownAt+1); i > 0 {
+		state.Newest = b.dates[i-1]
+	}
+	return state, nil
+}
+
+// epoch is a number for a moment: between two moments with the same number no label begins or ends.
+func (b *bookLabels) epoch(t int64) int {
+	i, _ := slices.BinarySearch(b.bounds(), t+1)
+	return i
+}
