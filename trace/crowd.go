@@ -17,7 +17,7 @@ type Crowd struct {
 	// Parties is how many distinct payers, none of whom holds claim, and how many distinct payees it takes; 32 if 0.
 	// Nobody is judged if it is negative.
 	Parties int
-	// Stolen is the largest part of what the account received, in billionths, that may be stolen; a tenth if 0.
+	// Stolen is the largest part of what the account received, in billionths, that may be stolen; half if 0.
 	Stolen int64
 }
 
@@ -35,7 +35,7 @@ func (c Crowd) withDefaults() (Crowd, error) {
 		c.Parties = 32
 	}
 	if c.Stolen == 0 {
-		c.Stolen = billion / 10
+		c.Stolen = billion / 2
 	}
 	return c, nil
 }
