@@ -73,8 +73,8 @@ func TestCrowdStories(t *testing.T) {
 		},
 		{
 			name:  "a-mule-with-puppets-whose-money-is-small",
-			story: []string{"fund 40 1", "in 40 1", "out 40 1", ">thief 9", "thief>x 9"},
-			want:  "x=9",
+			story: []string{"fund 40 1", "in 40 1", "out 40 1", ">thief 41", "thief>x 41"},
+			want:  "x=41",
 		},
 		{
 			name:  "payments-of-nothing-are-no-crowd",
