@@ -15,7 +15,7 @@ import (
 // A Screener answers questions. It is safe for several goroutines. An error is never an answer: no dialect turns it into
 // one. Errors that wrap screen.ErrQuestion are the caller's fault.
 type Screener interface {
-	Ask(ctx context.Context, q screen.Question) (screen.Verdict, error)
+	Screen(ctx context.Context, q screen.Question) (screen.Verdict, error)
 }
 
 // A World is what the server tells of the state that its answers come from. It is safe for several goroutines.
@@ -31,10 +31,17 @@ var ErrNoTx = errors.New("no such transaction")
 
 // A Status is what a server knows and how fresh it is.
 type Status struct {
-	Labels     screen.LabelState `json:"labels"`
-	LabelError string            `json:"label_error,omitempty"` // why the labels cannot be read
-	Chains     []ChainStatus     `json:"chains"`
-	StoreError string            `json:"store_error,omitempty"` // why the store cannot be read
+	Labels     LabelStatus   `json:"labels"`
+	LabelError string        `json:"label_error,omitempty"` // why the labels cannot be read
+	Chains     []ChainStatus `json:"chains"`
+	StoreError string        `json:"store_error,omitempty"` // why the store cannot be read
+}
+
+// A LabelStatus names a state of all labels.
+type LabelStatus struct {
+	Hash   flow.Hash `json:"hash"`
+	Count  int       `json:"count"`
+	Newest int64     `json:"newest"` // when the newest list was made, seconds since 1970; 0 if no list says
 }
 
 // A ChainStatus is how far the store has read a chain.

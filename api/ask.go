@@ -174,7 +174,7 @@ func (c *call) screen(ctx context.Context, q screen.Question) (*screen.Verdict, 
 	if q.AsOf == 0 {
 		q.AsOf = c.config.Now().Unix()
 	}
-	v, err := c.screener.Ask(ctx, q)
+	v, err := c.screener.Screen(ctx, q)
 	switch {
 	case err == nil && v.Decision >= screen.Allow && v.Decision <= screen.Block:
 		c.metrics.decided(&v)
@@ -222,6 +222,9 @@ func tell(w http.ResponseWriter, v *screen.Verdict) {
 	h["Spoor-Unknown"] = []string{strconv.FormatBool(v.Unknown)}
 	if v.Partial {
 		h["Spoor-Partial"] = []string{"true"}
+	}
+	if !v.ID.IsZero() {
+		h["Spoor-Verdict"] = []string{v.ID.String()}
 	}
 	h["Spoor-List-Age"] = []string{strconv.FormatInt(v.ListAge, 10)}
 }

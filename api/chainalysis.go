@@ -73,11 +73,15 @@ func askSanctions(c *call) *fault {
 
 // sanctionName is list, entity, date and address in one text.
 func sanctionName(l *attribute.Label, a flow.Account) string {
+	address := a.Address()
+	if rest, ok := strings.CutPrefix(address, "0x"); ok {
+		address = strings.ToLower(rest)
+	}
 	parts := []string{"SANCTIONS:", l.Source.ID, entityOf(l)}
 	if l.Source.Date > 0 {
 		parts = append(parts, time.Unix(l.Source.Date, 0).UTC().Format(time.DateOnly))
 	}
-	return strings.Join(append(parts, strings.TrimPrefix(a.Address(), "0x")), " ")
+	return strings.Join(append(parts, address), " ")
 }
 
 func description(l *attribute.Label) string {

@@ -38,8 +38,8 @@ func TestAddresses() []TestAddress {
 // magicPrefix is what the keys of all test addresses have behind their first byte, which is the form.
 const magicPrefix = "SPOOR\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
 
-// Ask implements Screener.
-func (m magic) Ask(ctx context.Context, q screen.Question) (screen.Verdict, error) {
+// Screen implements Screener.
+func (m magic) Screen(ctx context.Context, q screen.Question) (screen.Verdict, error) {
 	if k := q.Account.Key(); len(k) == 21 && strings.HasPrefix(k[1:], magicPrefix) {
 		hash := fmt.Sprintf("%x", k[1:])
 		for _, t := range TestAddresses() {
@@ -48,7 +48,7 @@ func (m magic) Ask(ctx context.Context, q screen.Question) (screen.Verdict, erro
 			}
 		}
 	}
-	return m.next.Ask(ctx, q)
+	return m.next.Screen(ctx, q)
 }
 
 func (t TestAddress) verdict(q screen.Question) (screen.Verdict, error) {
@@ -71,7 +71,7 @@ func (t TestAddress) verdict(q screen.Question) (screen.Verdict, error) {
 		r.Entity, r.Source, r.Confidence = l.Name, l.Source.ID, l.Confidence.Level()
 	}
 	v.Reasons = append(v.Reasons, r)
-	return v, nil
+	return screen.Seal(v)
 }
 
 const testRule = "spoor-test-address"
