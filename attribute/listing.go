@@ -147,19 +147,19 @@ func (l Label) says(o Label) bool {
 		l.Evidence == o.Evidence && l.ValidTo == o.ValidTo && l.Source.Licence == o.Source.Licence
 }
 
-// match finds the last version of the claim that a label of a listing makes. On a dated list a label that does not say since
-// when it holds goes on with the claim that has not ended.
+// match finds the last version of the claim that a label of a listing makes. On a dated list a label goes on with the claim that
+// has not ended, whatever either says of its beginning.
 func (b *Book) match(l Label, dated bool) (have Label, found bool) {
 	if b == nil {
 		return have, false
 	}
 	for _, old := range b.appendOf(nil, 0, maxTime, l.Subject, false) {
 		same := old.Claim()
-		if dated && l.ValidFrom == 0 {
+		if dated {
 			if old.ValidTo != 0 {
 				continue
 			}
-			same.ValidFrom = 0
+			same.ValidFrom = l.ValidFrom
 		}
 		if same == l.Claim() {
 			have, found = old, true

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/spoor-dev/spoor/flow"
 )
@@ -20,6 +21,7 @@ const (
 	KindCode    Kind = 3 // the code of contracts, by its keccak-256
 	KindDomain  Kind = 4 // an internet domain
 	KindPackage Kind = 5 // a software package
+	KindActor   Kind = 6 // a person, group or company, by a name
 )
 
 // ErrSubject is returned for text that names no subject. Errors about addresses wrap flow.ErrAddress or flow.ErrChecksum
@@ -58,6 +60,7 @@ const (
 	codeMark    = "code:"
 	domainMark  = "domain:"
 	packageMark = "pkg:"
+	actorMark   = "actor:"
 )
 
 // ParseSubject reads what String writes, and an address in any form that ParseAddress takes. An EVM address without a chain,
@@ -80,6 +83,9 @@ func ParseSubject(s string) (Subject, error) {
 		}
 		return Subject{KindPackage, flow.Chain{}, rest}, nil
 	}
+	if strings.EqualFold(mark+":", actorMark) {
+		return OfActor(rest)
+	}
 	if len(s) > len(anyEVMMark) && strings.EqualFold(s[:len(anyEVMMark)], anyEVMMark) {
 		a, err := flow.ParseAccountOn(flow.Ethereum, s[len(anyEVMMark):])
 		return OfAnyEVM(a), err
@@ -92,6 +98,17 @@ func ParseSubject(s string) (Subject, error) {
 		return OfAnyEVM(a), nil
 	}
 	return OfAccount(a), nil
+}
+
+// OfActor is the subject that is whoever goes by this name: letters and digits of the name in lower case, with "_" for what
+// lies between them. It returns an error wrapping ErrSubject for a name without any.
+func OfActor(name string) (Subject, error) {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	slug := strings.Join(words, "_")
+	if slug == "" || len(slug) > 200 {
+		return Subject{}, fmt.Errorf("actor %.160q: %w", name, ErrSubject)
+	}
+	return Subject{KindActor, flow.Chain{}, slug}, nil
 }
 
 // ParseDomain reads the name of a host: lower-cased, without a dot at its end. A scheme, port or path is an error.
@@ -150,6 +167,8 @@ func (s Subject) String() string {
 		return domainMark + s.key
 	case KindPackage:
 		return packageMark + s.key
+	case KindActor:
+		return actorMark + s.key
 	}
 	return ""
 }

@@ -45,7 +45,7 @@ func SubjectFromBinary(b []byte) (Subject, error) {
 	case KindAnyEVM:
 		a, err := flow.AccountFromKey(flow.Ethereum, s.key)
 		return OfAnyEVM(a), err
-	case KindCode, KindDomain, KindPackage:
+	case KindCode, KindDomain, KindPackage, KindActor:
 		if len(name) == 0 && s.key != "" && (kind != KindCode || len(s.key) == 32) {
 			return s, nil
 		}
