@@ -55,7 +55,7 @@ Exit codes: 0 done, 1 failed, 2 misused, 3 needs attention, 5 verification faile
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return misuse(err, "run \"%s --help\" to see its flags", c.CommandPath())
 	})
-	root.AddCommand(p.demo(), p.ingest(), p.trace(), p.bench(), p.version())
+	root.AddCommand(p.demo(), p.ingest(), p.trace(), p.bench(), p.serve(), p.version())
 	for _, c := range root.Commands() {
 		run := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/spoor-dev/spoor/api"
 	decbitcoin "github.com/spoor-dev/spoor/decode/bitcoin"
 	decetl "github.com/spoor-dev/spoor/decode/etl"
 	decevm "github.com/spoor-dev/spoor/decode/evm"
@@ -35,6 +36,10 @@ var hints = []struct {
 	{engine.ErrCoins, "name outputs with --tx HASH:INDEX, or all that leaves the account with --from ACCOUNT"},
 	{engine.ErrAsset, "name it once: --asset takes a CAIP-19 identifier, a token contract, or the ticker of the chain's coin"},
 	{route.ErrSize, "leave out --max-flow, or bound the question: --from \"ACCOUNT=AMOUNT ASSET@TIME\" and --until TIME"},
+	{api.ErrOpen, "name the keys of those who may ask with --keys (--new-key makes one), or listen on 127.0.0.1"},
+	{api.ErrKeys, "a line of a key file is NAME SCOPES sha256:HASH [RATE]; \"spoor serve --new-key NAME\" makes one"},
+	{api.ErrDrain, "some requests got no answer; nothing was lost"},
+	{syscall.EADDRINUSE, "another program listens there: choose another address with --listen"},
 	{flow.ErrChecksum, "the address has a typing error: copy it again; a checksum is never ignored"},
 	{flow.ErrAddress, "accepted are CAIP-10 (eip155:1:0x…), bare (0x…, bc1…, 1…, 3…, T…) and with a ticker (XBT:1…)"},
 	{flow.ErrAmount, "amounts are whole numbers of the smallest unit: wei, satoshi, token base units"},

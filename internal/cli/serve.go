@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spoor-dev/spoor/api"
+	"github.com/spoor-dev/spoor/attribute/labelstore"
+	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/engine/verdicts"
+	"github.com/spoor-dev/spoor/screen"
+	"github.com/spoor-dev/spoor/store"
+)
+
+type serveFlags struct {
+	store, labels, policy, record string
+	listen, keys, newKey          string
+	cert, key                     string
+	refuseStale, direct, forget   bool
+	config                        api.Config
+	reload                        time.Duration
+}
+
+func (p *program) serve() *cobra.Command {
+	var f serveFlags
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Answer screening questions over HTTP, also to clients of other vendors",
+		Long: `Answer questions for verdicts over HTTP until it is stopped; requests that run are finished first.
+
+Our own wire is under /v1, described by /v1/openapi.json and docs/formats/api.md. Clients of Chainalysis (sanctions and
+entities), TRM v2 and MistTrack v2, and dApps that ask the sanctions oracle by eth_call, only change their base address.
+
+Without --keys only this machine may ask. --new-key makes a key: the secret on stdout, the line for the key file on stderr.`,
+		Example: `  spoor serve --store ~/spoor
+  spoor serve --new-key backoffice 2>>keys.txt
+  spoor serve --listen 0.0.0.0:8443 --keys keys.txt --tls-cert cert.pem --tls-key key.pem --refuse-stale`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.runServe(cmd.Context(), f) },
+	}
+	fl := c.Flags()
+	fl.StringVar(&f.store, "store", defaultStore(), "folder of the store; without one the labels alone are asked")
+	fl.StringVar(&f.labels, "labels", "", "folder of the labels (default the one in the store's folder)")
+	fl.StringVar(&f.record, "verdicts", "", "folder where verdicts are kept (default the one in the store's folder)")
+	fl.StringVar(&f.policy, "policy", "", "file with the policy (default: no tolerance for sanctions, thresholds for the rest)")
+	fl.BoolVar(&f.direct, "direct", false, "ask the labels alone, and no chain")
+	fl.BoolVar(&f.forget, "forget", false, "keep no verdicts")
+	fl.StringVar(&f.listen, "listen", "127.0.0.1:8420", "address to listen on")
+	fl.StringVar(&f.keys, "keys", "", "file with the keys of those who may ask")
+	fl.StringVar(&f.newKey, "new-key", "", "make a key of this NAME and end")
+	fl.StringVar(&f.cert, "tls-cert", "", "file with the certificate, for HTTPS")
+	fl.StringVar(&f.key, "tls-key", "", "file with the certificate's key")
+	fl.Float64Var(&f.config.Rate, "rate", 0, "questions a second of one caller; 0 is no limit")
+	fl.IntVar(&f.config.Burst, "burst", 0, "questions at once of one caller (default those of a second)")
+	fl.DurationVar(&f.config.Timeout, "timeout", 10*time.Second, "time for one question")
+	fl.DurationVar(&f.config.MaxListAge, "max-list-age", 7*24*time.Hour, "labels whose newest list is older are too old; 0 is never")
+	fl.BoolVar(&f.refuseStale, "refuse-stale", false, "refuse to answer from labels that are too old, instead of saying \"degraded\"")
+	fl.BoolVar(&f.config.RealOnly, "real-only", false, "no test addresses")
+	fl.BoolVar(&f.config.Extras, "extras", false, "put a field \"spoor\" into the answers of other vendors' wires")
+	fl.BoolVar(&f.config.LogRequests, "log-requests", false, "log every request, not only those that failed")
+	fl.DurationVar(&f.reload, "reload", 2*time.Second, "how often to look whether the labels have changed")
+	return c
+}
+
+func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
+	if f.newKey != "" {
+		secret, line, err := api.NewKey(f.newKey, api.ScopeScreen|api.ScopeMetrics)
+		if err != nil {
+			return misuse(err, "name the caller, for example --new-key backoffice")
+		}
+		fmt.Fprintln(p.err, line)
+		_, err = fmt.Fprintln(p.out, secret)
+		return err
+	}
+	if f.config.Rate < 0 || f.config.Burst < 0 || f.config.Timeout <= 0 || f.config.MaxListAge < 0 || f.reload <= 0 {
+		return misuse(errors.New("a number that cannot be"), "rates and times are not negative; --timeout and --reload are not 0")
+	}
+	keys, err := readKeys(f.keys)
+	if err != nil {
+		return err
+	}
+	certificate, err := readCertificate(f.cert, f.key)
+	if err != nil {
+		return err
+	}
+	config := engine.ScreenConfig{}
+	if f.policy != "" {
+		text, err := os.ReadFile(f.policy)
+		if err != nil {
+			return fmt.Errorf("--policy: %w", err)
+		}
+		if config.Policy, err = screen.ParsePolicy(f.policy, text); err != nil {
+			return failed(err, "docs/formats/policy.md shows the form")
+		}
+	}
+	if f.labels == "" {
+		f.labels = filepath.Join(f.store, "labels")
+	}
+	book, err := labelstore.ReadBook(f.labels)
+	if err != nil {
+		return failed(err, "make them with \"spoor label import --store %s FILE\"", f.store)
+	}
+	var st store.Store // nil unless there is one: a store of nothing would be asked for exposure
+	if !f.direct {
+		opened, openErr := openStore(f.store)
+		if openErr != nil {
+			return failed(openErr, "make a store with \"spoor ingest\", or ask the labels alone with --direct")
+		}
+		defer func() { err = errors.Join(err, opened.Close()) }()
+		st, config.Store = opened, opened
+	}
+	if !f.forget {
+		if f.record == "" {
+			f.record = filepath.Join(f.store, "verdicts")
+		}
+		if config.Record, err = verdicts.Open(f.record); err != nil {
+			return failed(err, "name another folder with --verdicts, or keep none with --forget")
+		}
+		defer func() { err = errors.Join(err, config.Record.Close()) }()
+	}
+	screener := engine.NewScreener(config, book)
+	world := engine.NewWorld(screener, st)
+	f.config.Version, f.config.Keys, f.config.ServeStale = engine.Version, keys, !f.refuseStale
+	f.config.Log = slog.New(slog.NewJSONHandler(p.err, nil))
+	l, err := api.Listen(f.listen, keys, certificate)
+	if err != nil {
+		return err
+	}
+	scheme := "http"
+	if certificate != nil {
+		scheme = "https"
+	}
+	p.say("answers on %s://%s, with %s", scheme, l.Addr(), engine.Count(book.Len(), "label"))
+	following := make(chan struct{})
+	follow, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(following)
+		world.FollowLabels(follow, f.labels, nil, f.reload, func(err error) {
+			if err != nil {
+				f.config.Log.Error("labels cannot be read", "error", err.Error())
+				return
+			}
+			f.config.Log.Info("labels read again", "labels", screener.LabelState().Count)
+		})
+	}()
+	err = api.New(screener, world, f.config).Serve(ctx, l)
+	stop()
+	<-following
+	return err
+}
+
+// readKeys reads a key file; no name is no keys.
+func readKeys(name string) (*api.Keys, error) {
+	if name == "" {
+		return nil, nil
+	}
+	in, err := os.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("--keys: %w", err)
+	}
+	defer in.Close()
+	if info, err := in.Stat(); err == nil && info.Mode().Perm()&fs.FileMode(0o022) != 0 {
+		return nil, failed(fmt.Errorf("--keys: %s can be written by others", name), "run \"chmod go-w %s\": who writes there lets himself in", name)
+	}
+	keys, err := api.ParseKeys(in)
+	if err != nil {
+		return nil, fmt.Errorf("--keys: %s: %w", name, err)
+	}
+	return keys, nil
+}
+
+// readCertificate reads the two files of a certificate; no names are no certificate.
+func readCertificate(cert, key string) (*tls.Certificate, error) {
+	if cert == "" && key == "" {
+		return nil, nil
+	}
+	if cert == "" || key == "" {
+		return nil, misuse(errors.New("half a certificate"), "--tls-cert and --tls-key go together")
+	}
+	c, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	return &c, nil
+}
