@@ -149,7 +149,7 @@ func (s *Screen) decide(v *Verdict, q Question, seen bool) error {
 		}
 	}
 	p := s.Policy
-	yes, err := p.fired(facts{about: aboutAll, unknown: v.Unknown, partial: v.Partial, seen: seen, transfer: !q.Amount.IsZero(),
+	yes, err := p.firedByWhole(wholeFacts{unknown: v.Unknown, partial: v.Partial, seen: seen, transfer: !q.Amount.IsZero(),
 		labels: v.LabelCount, listAge: v.ListAge})
 	if err != nil {
 		return err
@@ -194,9 +194,8 @@ func (s *Screen) judgeLabels(v *Verdict, a flow.Account, labels []attribute.Labe
 		if l.Stance != attribute.Asserts {
 			continue
 		}
-		f := facts{about: aboutLabel, category: string(l.Category), confidence: l.Confidence.Level(), disputed: isDisputed(l, labels),
-			source: l.Source.ID, own: a == v.Subject}
-		yes, err := s.Policy.fired(f)
+		f := labelFacts{category: string(l.Category), source: l.Source.ID, confidence: l.Confidence.Level(), disputed: isDisputed(l, labels), own: a == v.Subject}
+		yes, err := s.Policy.firedByLabel(f)
 		if err != nil {
 			return err
 		}
@@ -257,7 +256,7 @@ func (s *Screen) judgeExposure(v *Verdict, e *Exposure, q Question) error {
 	}
 	floor, known := s.Policy.Floor(e.Asset)
 	total := total(v.Covered, e)
-	yes, err := s.Policy.fired(facts{
+	yes, err := s.Policy.firedBy(facts{
 		about: aboutExposure, category: e.Category, confidence: e.Confidence, disputed: e.Disputed, direct: e.Direct, hops: e.Hops,
 		direction: string(e.Direction), share: e.Share, shareLow: Billionths(e.Interval.Low, total), shareHigh: Billionths(e.Interval.High, total),
 		value: r.Amount.String(), counts: known && !r.Amount.Less(floor), floorKnown: known, asset: e.Asset.String(), transfer: !q.Amount.IsZero(),

@@ -26,7 +26,10 @@ type Policy struct {
 	minds  map[attribute.Category]bool // the categories of all groups
 	groups map[string]any
 	rules  []rule
-	known  memory
+	id     string
+
+	ofLabels memory[labelFacts]
+	ofAll    memory[wholeFacts]
 }
 
 type policyFile struct {
@@ -161,6 +164,7 @@ func parsePolicy(text []byte) (*Policy, error) {
 		}
 		p.groups[name] = g.Categories
 	}
+	p.id = fmt.Sprintf("%s/%d", f.ID, f.Version)
 	return p, p.compile()
 }
 
@@ -170,7 +174,7 @@ func isName(s string) bool {
 }
 
 // ID names the policy and its version.
-func (p *Policy) ID() string { return fmt.Sprintf("%s/%d", p.file.ID, p.file.Version) }
+func (p *Policy) ID() string { return p.id }
 
 // Title is the policy in one sentence.
 func (p *Policy) Title() string { return p.file.Title }

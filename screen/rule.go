@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -26,7 +27,7 @@ type rule struct {
 	program cel.Program
 }
 
-// facts is all that an expression can see. It is comparable, so that what was answered once is remembered.
+// facts is all that an expression can see.
 type facts struct {
 	about string
 
@@ -155,11 +156,8 @@ func atLeast() cel.EnvOption {
 		})))
 }
 
-// fired are the numbers of the rules that say yes to these facts.
-func (p *Policy) fired(f facts) ([]int, error) {
-	if yes, ok := p.known.find(f); ok {
-		return yes, nil
-	}
+// firedBy are the numbers of the rules that say yes to these facts, the strictest first.
+func (p *Policy) firedBy(f facts) ([]int, error) {
 	var yes []int
 	vars := p.activation(&f)
 	for i := range p.rules {
@@ -176,30 +174,62 @@ func (p *Policy) fired(f facts) ([]int, error) {
 		}
 	}
 	slices.SortStableFunc(yes, func(a, b int) int { return int(p.rules[b].Decision) - int(p.rules[a].Decision) })
-	p.known.keep(f, yes)
 	return yes, nil
 }
 
-// memory is what rules said to facts. It forgets all at once when it is full.
-type memory struct {
-	mu  sync.RWMutex
-	yes map[facts][]int // guarded by mu
+// labelFacts is what rules about labels see.
+type labelFacts struct {
+	category   string
+	source     string
+	confidence int
+	disputed   bool
+	own        bool
 }
 
-const remembered = 8192
-
-func (m *memory) find(f facts) (yes []int, ok bool) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	yes, ok = m.yes[f]
-	return yes, ok
+func (p *Policy) firedByLabel(f labelFacts) ([]int, error) {
+	return p.ofLabels.fired(f, func() ([]int, error) {
+		return p.firedBy(facts{about: aboutLabel, category: f.category, source: f.source, confidence: f.confidence, disputed: f.disputed, own: f.own})
+	})
 }
 
-func (m *memory) keep(f facts, yes []int) {
+// wholeFacts is what rules about the answer as a whole see.
+type wholeFacts struct {
+	unknown, partial, seen, transfer bool
+	labels                           int
+	listAge                          int64
+}
+
+func (p *Policy) firedByWhole(f wholeFacts) ([]int, error) {
+	return p.ofAll.fired(f, func() ([]int, error) {
+		return p.firedBy(facts{about: aboutAll, unknown: f.unknown, partial: f.partial, seen: f.seen, transfer: f.transfer, labels: f.labels, listAge: f.listAge})
+	})
+}
+
+// memory is what rules said to facts: few kinds of facts make up most questions. It is read without a lock, and forgets all
+// at once when it is full.
+type memory[F comparable] struct {
+	yes atomic.Pointer[map[F][]int]
+	mu  sync.Mutex // held by who changes yes
+}
+
+const remembered = 512
+
+func (m *memory[F]) fired(f F, find func() ([]int, error)) ([]int, error) {
+	if known := m.yes.Load(); known != nil {
+		if yes, ok := (*known)[f]; ok {
+			return yes, nil
+		}
+	}
+	yes, err := find()
+	if err != nil {
+		return nil, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.yes) >= remembered || m.yes == nil {
-		m.yes = make(map[facts][]int)
+	next := map[F][]int{f: yes}
+	if known := m.yes.Load(); known != nil && len(*known) < remembered {
+		maps.Copy(next, *known)
 	}
-	m.yes[f] = yes
+	m.yes.Store(&next)
+	return yes, nil
 }

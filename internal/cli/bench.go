@@ -83,6 +83,7 @@ holds the figures of one workload; bench/README.md keeps those of a known machin
 	c.Flags().IntVar(&cache, "cache-mb", 1024, "cache of the store in lookup")
 	c.AddCommand(p.benchQuality())
 	c.AddCommand(p.benchGenerate())
+	c.AddCommand(p.benchScreen())
 	c.Flags().StringVar(&dir, "dir", "", "keep the generated stores here (default a temporary folder, removed afterwards)")
 	return c
 }
