@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"net/http"
@@ -136,3 +137,5 @@ func newTestServer(t testing.TB, change func(*Config)) (*Server, *fake) {
 	f := newFake()
 	return New(f, f, c), f
 }
+
+func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }

@@ -52,7 +52,11 @@ func (l *limits) bucketOf(caller string, own float64) *rate.Limiter {
 		l.old.Remove(last)
 		delete(l.of, last.Value.(*bucket).caller)
 	}
-	b := &bucket{caller, rate.NewLimiter(rate.Limit(r), max(l.burst, int(math.Ceil(r))))}
+	burst := l.burst
+	if burst <= 0 {
+		burst = int(math.Ceil(r))
+	}
+	b := &bucket{caller, rate.NewLimiter(rate.Limit(r), burst)}
 	l.of[caller] = l.old.PushFront(b)
 	return b.Limiter
 }
