@@ -17,9 +17,7 @@ type Book struct {
 	chainOf    []flow.Chain
 	chains     map[flow.Chain]uint16
 
-	textAt, text       string
-	subjectAt, subject string
-	first, rows, slots string
+	text, places, subject, rows, slots string // see pack.go
 }
 
 // Len is how many versions of labels the book holds.
@@ -110,7 +108,7 @@ func (b *Book) All() iter.Seq[Label] {
 		if b == nil {
 			return
 		}
-		for i := range uint32(len(b.subjectAt)/4 - 1) {
+		for i := range b.subjects() {
 			s := b.subjectAtIndex(i)
 			for r := b.firstRow(i); r < b.firstRow(i+1); r++ {
 				if !yield(b.label(s, r)) {
@@ -128,7 +126,7 @@ func (b *Book) InForce(validAt, knownAt int64) iter.Seq[Label] {
 			return
 		}
 		var room []Label
-		for i := range uint32(len(b.subjectAt)/4 - 1) {
+		for i := range b.subjects() {
 			room = b.appendRows(room[:0], validAt, knownAt, b.subjectAtIndex(i), i, true)
 			for _, l := range room {
 				if !yield(l) {
@@ -162,15 +160,15 @@ func (b *Book) appendRows(out []Label, validAt, knownAt int64, s Subject, i uint
 		last, found := r, false
 		next := r
 		for ; next < end && (next == r || b.sameClaim(r, next)); next++ {
-			if b.time(next, 32) <= knownAt {
+			if b.time(next, atSeen) <= knownAt {
 				last, found = next, true
 			}
 		}
 		r = next
-		if !found || Stance(b.rows[last*rowSize+44]) == Retracts {
+		if !found || Stance(b.rows[last*rowSize+atStance]) == Retracts {
 			continue
 		}
-		if from, to := b.time(last, 16), b.time(last, 24); inForce && (from > validAt || to != 0 && validAt >= to) {
+		if from, to := b.time(last, atFrom), b.time(last, atTo); inForce && (from > validAt || to != 0 && validAt >= to) {
 			continue
 		}
 		out = append(out, b.label(s, last))
@@ -183,11 +181,16 @@ func (b *Book) find(s Subject) (uint32, bool) {
 	if !ok || s.kind == 0 {
 		return 0, false
 	}
-	mask := uint64(len(b.slots)/4 - 1)
-	for at := hashKey(b.salt, byte(s.kind), chain, s.key) & mask; ; at = (at + 1) & mask {
-		i := le32(b.slots[4*at:])
+	mask := uint64(len(b.slots)/slotSize - 1)
+	h := hashKey(b.salt, byte(s.kind), chain, s.key)
+	for at := h & mask; ; at = (at + 1) & mask {
+		slot := b.slots[slotSize*at:]
+		i := le32(slot)
 		if i == noSubject {
 			return 0, false
+		}
+		if le32(slot[4:]) != uint32(h>>32) {
+			continue
 		}
 		t := b.subjectText(i)
 		if t[0] == byte(s.kind) && uint16(t[1])|uint16(t[2])<<8 == chain && t[3:] == s.key {
@@ -196,8 +199,13 @@ func (b *Book) find(s Subject) (uint32, bool) {
 	}
 }
 
+// subjects is how many subjects have labels.
+func (b *Book) subjects() uint32 { return uint32(len(b.places)/placeSize - 1) }
+
+// subjectText is kind, chain and key of a subject.
 func (b *Book) subjectText(i uint32) string {
-	return b.subject[le32(b.subjectAt[4*i:]):le32(b.subjectAt[4*i+4:])]
+	place := b.places[placeSize*uint64(i):]
+	return b.subject[le32(place):le32(place[placeSize:])]
 }
 
 func (b *Book) subjectAtIndex(i uint32) Subject {
@@ -205,26 +213,30 @@ func (b *Book) subjectAtIndex(i uint32) Subject {
 	return Subject{Kind(t[0]), b.chainOf[uint16(t[1])|uint16(t[2])<<8], t[3:]}
 }
 
-func (b *Book) firstRow(i uint32) uint32 { return le32(b.first[4*i:]) }
+func (b *Book) firstRow(i uint32) uint64 { return uint64(le32(b.places[placeSize*uint64(i)+4:])) }
 
-func (b *Book) time(row uint32, at uint32) int64 { return int64(le64(b.rows[row*rowSize+at:])) }
+func (b *Book) time(row uint64, at uint64) int64 { return int64(le64(b.rows[row*rowSize+at:])) }
 
-// sameClaim compares what a row of a subject says, apart from how sure it is and until when.
-func (b *Book) sameClaim(r, o uint32) bool {
+// sameClaim compares what two rows of a subject say, apart from how sure it is and until when. Equal texts have one place.
+func (b *Book) sameClaim(r, o uint64) bool {
 	x, y := b.rows[r*rowSize:(r+1)*rowSize], b.rows[o*rowSize:(o+1)*rowSize]
-	sx, sy := le32(x[40:]), le32(y[40:])
-	return x[:12] == y[:12] && x[16:24] == y[16:24] && (sx == sy || b.sources[sx].ID == b.sources[sy].ID)
+	sx, sy := le32(x[atSource:]), le32(y[atSource:])
+	return x[:18] == y[:18] && x[atFrom:atTo] == y[atFrom:atTo] && (sx == sy || b.sources[sx].ID == b.sources[sy].ID)
 }
 
-func (b *Book) label(s Subject, row uint32) Label {
+func (b *Book) label(s Subject, row uint64) Label {
 	r := b.rows[row*rowSize : (row+1)*rowSize]
 	return Label{
 		Subject: s,
-		Name:    b.textOf(le32(r)), Actor: b.textOf(le32(r[4:])), Category: Category(b.textOf(le32(r[8:]))), Evidence: b.textOf(le32(r[12:])),
-		ValidFrom: int64(le64(r[16:])), ValidTo: int64(le64(r[24:])), Seen: int64(le64(r[32:])),
-		Source: b.sources[le32(r[40:])],
-		Stance: Stance(r[44]), Confidence: Confidence(r[45]), Service: r[46] != 0,
+		Name:    b.textOf(r), Actor: b.textOf(r[6:]), Category: Category(b.textOf(r[12:])), Evidence: b.textOf(r[18:]),
+		ValidFrom: int64(le64(r[atFrom:])), ValidTo: int64(le64(r[atTo:])), Seen: int64(le64(r[atSeen:])),
+		Source: b.sources[le32(r[atSource:])],
+		Stance: Stance(r[atStance]), Confidence: Confidence(r[atConfidence]), Service: r[atService] != 0,
 	}
 }
 
-func (b *Book) textOf(i uint32) string { return b.text[le32(b.textAt[4*i:]):le32(b.textAt[4*i+4:])] }
+// textOf is the text whose place and length these bytes say.
+func (b *Book) textOf(r string) string {
+	at := le32(r)
+	return b.text[at : at+(uint32(r[4])|uint32(r[5])<<8)]
+}

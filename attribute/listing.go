@@ -177,7 +177,7 @@ func (b *Book) lastOf(source string) func(yield func(Label) bool) {
 			return
 		}
 		var room []Label
-		for i := range uint32(len(b.subjectAt)/4 - 1) {
+		for i := range b.subjects() {
 			room = b.appendRows(room[:0], 0, maxTime, b.subjectAtIndex(i), i, false)
 			for _, l := range room {
 				if l.Source.ID == source && !yield(l) {

@@ -18,18 +18,31 @@ import (
 var ErrPacked = errors.New("not a sound packed book")
 
 // The packed form of a Book; docs/formats/label-store.md describes it. All numbers are little-endian. A header of fixed
-// size, then the sections: table (JSON: sources, chains), text offsets, texts, subject offsets, subjects, first rows, rows,
-// slots of the hash index.
+// size, then the sections: table (JSON: sources, chains), texts, places (where the key of a subject and its rows begin, and one
+// more at the end), subject keys, rows, slots of the hash index.
 const (
 	packMagic  = "SPOORLB1"
 	headerSize = 128
-	rowSize    = 48
+	rowSize    = 56
+	placeSize  = 8
+	slotSize   = 8 // subject, upper half of its hash
 	noSubject  = math.MaxUint32
 
 	atGeneration = 8
 	atHash       = 16 // sha-256 of all sections but the slots
 	atSum        = 48 // crc-32c of all sections, then of the header before it
-	atCounts     = 56 // table bytes, texts, text bytes, subjects, subject bytes, rows, slots: 4 bytes each
+	atCounts     = 56 // table bytes, text bytes, subjects, subject bytes, rows, slots: 4 bytes each
+)
+
+// Where the parts of a row begin: four texts of 6 bytes (place, length), three times, and the rest.
+const (
+	atFrom       = 24
+	atTo         = 32
+	atSeen       = 40
+	atSource     = 48
+	atStance     = 52
+	atConfidence = 53
+	atService    = 54
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -45,22 +58,16 @@ type Packer struct {
 	table   packTable
 	sources map[Source]uint32
 	chains  map[flow.Chain]uint16
-	texts   map[string]uint32
+	texts   map[string]uint32 // where each begins
 
-	textAt, text       []byte
-	subjectAt, subject []byte
-	first, rows        []byte
-	last               Label
-	subjects, n        uint32
+	text, places, subject, rows []byte
+	last                        Label
+	subjects, n                 uint32
 }
 
 // NewPacker is a packer without labels.
 func NewPacker() *Packer {
-	p := &Packer{sources: map[Source]uint32{}, chains: map[flow.Chain]uint16{}, texts: map[string]uint32{}}
-	p.textAt = binary.LittleEndian.AppendUint32(nil, 0)
-	p.subjectAt = binary.LittleEndian.AppendUint32(nil, 0)
-	p.intern("")
-	return p
+	return &Packer{sources: map[Source]uint32{}, chains: map[flow.Chain]uint16{}, texts: map[string]uint32{}}
 }
 
 // Add takes the next label. It returns an error for one that is out of order or does not fit.
@@ -74,6 +81,9 @@ func (p *Packer) Add(l Label) error {
 	if p.n >= 80_000_000 || len(p.text) > 1<<31 || len(p.subject) > 1<<31 || len(p.table.Chains) > math.MaxUint16-1 {
 		return errors.New("more labels than a book holds")
 	}
+	if max(len(l.Name), len(l.Actor), len(l.Category), len(l.Evidence)) > math.MaxUint16 {
+		return fmt.Errorf("label %.60q of %s: a text of more than %d bytes", l.Name, l.Subject, math.MaxUint16)
+	}
 	if p.n == 0 || p.last.Subject != l.Subject {
 		chain, ok := p.chains[l.Subject.chain]
 		if !ok {
@@ -81,10 +91,10 @@ func (p *Packer) Add(l Label) error {
 			p.chains[l.Subject.chain] = chain
 			p.table.Chains = append(p.table.Chains, l.Subject.chain.String())
 		}
+		p.places = binary.LittleEndian.AppendUint32(p.places, uint32(len(p.subject)))
+		p.places = binary.LittleEndian.AppendUint32(p.places, p.n)
 		p.subject = append(p.subject, byte(l.Subject.kind), byte(chain), byte(chain>>8))
 		p.subject = append(p.subject, l.Subject.key...)
-		p.subjectAt = binary.LittleEndian.AppendUint32(p.subjectAt, uint32(len(p.subject)))
-		p.first = binary.LittleEndian.AppendUint32(p.first, p.n)
 		p.subjects++
 	}
 	source, ok := p.sources[l.Source]
@@ -95,6 +105,7 @@ func (p *Packer) Add(l Label) error {
 	}
 	for _, text := range [...]string{l.Name, l.Actor, string(l.Category), l.Evidence} {
 		p.rows = binary.LittleEndian.AppendUint32(p.rows, p.intern(text))
+		p.rows = binary.LittleEndian.AppendUint16(p.rows, uint16(len(text)))
 	}
 	for _, t := range [...]int64{l.ValidFrom, l.ValidTo, l.Seen} {
 		p.rows = binary.LittleEndian.AppendUint64(p.rows, uint64(t))
@@ -110,21 +121,22 @@ func (p *Packer) Add(l Label) error {
 	return nil
 }
 
+// intern is where a text begins.
 func (p *Packer) intern(s string) uint32 {
-	i, ok := p.texts[s]
+	at, ok := p.texts[s]
 	if !ok {
-		i = uint32(len(p.texts))
-		p.texts[strings.Clone(s)] = i
+		at = uint32(len(p.text))
+		p.texts[strings.Clone(s)] = at
 		p.text = append(p.text, s...)
-		p.textAt = binary.LittleEndian.AppendUint32(p.textAt, uint32(len(p.text)))
 	}
-	return i
+	return at
 }
 
 // Finish returns the packed form, in pieces which follow each other. generation is for the caller's own use. The packer
 // cannot be used afterwards.
 func (p *Packer) Finish(generation uint64) [][]byte {
-	p.first = binary.LittleEndian.AppendUint32(p.first, p.n)
+	p.places = binary.LittleEndian.AppendUint32(p.places, uint32(len(p.subject)))
+	p.places = binary.LittleEndian.AppendUint32(p.places, p.n)
 	table, err := json.Marshal(p.table)
 	if err != nil {
 		panic("attribute: table of sources: " + err.Error()) // strings and numbers only
@@ -132,7 +144,7 @@ func (p *Packer) Finish(generation uint64) [][]byte {
 	header := make([]byte, headerSize)
 	copy(header, packMagic)
 	binary.LittleEndian.PutUint64(header[atGeneration:], generation)
-	pieces := [][]byte{header, table, p.textAt, p.text, p.subjectAt, p.subject, p.first, p.rows}
+	pieces := [][]byte{header, table, p.text, p.places, p.subject, p.rows}
 	digest := sha256.New()
 	for _, piece := range pieces[1:] {
 		digest.Write(piece)
@@ -140,7 +152,7 @@ func (p *Packer) Finish(generation uint64) [][]byte {
 	digest.Sum(header[atHash:atHash])
 	slots := p.index(binary.LittleEndian.Uint64(header[atHash:]))
 	pieces = append(pieces, slots)
-	for i, n := range [...]int{len(table), len(p.texts), len(p.text), int(p.subjects), len(p.subject), int(p.n), len(slots) / 4} {
+	for i, n := range [...]int{len(table), len(p.text), int(p.subjects), len(p.subject), int(p.n), len(slots) / slotSize} {
 		binary.LittleEndian.PutUint32(header[atCounts+4*i:], uint32(n))
 	}
 	sum := uint32(0)
@@ -158,24 +170,22 @@ func (p *Packer) index(salt uint64) []byte {
 	for size < 2*uint64(p.subjects) {
 		size *= 2
 	}
-	slots := make([]uint32, size)
-	for i := range slots {
-		slots[i] = noSubject
+	slots := make([]byte, slotSize*size)
+	for at := uint64(0); at < size; at++ {
+		binary.LittleEndian.PutUint32(slots[slotSize*at:], noSubject)
 	}
 	text := string(p.subject)
 	for i := range p.subjects {
-		s := text[binary.LittleEndian.Uint32(p.subjectAt[4*i:]):binary.LittleEndian.Uint32(p.subjectAt[4*i+4:])]
-		at := hashKey(salt, s[0], uint16(s[1])|uint16(s[2])<<8, s[3:]) & (size - 1)
-		for slots[at] != noSubject {
+		s := text[binary.LittleEndian.Uint32(p.places[placeSize*i:]):binary.LittleEndian.Uint32(p.places[placeSize*(i+1):])]
+		h := hashKey(salt, s[0], uint16(s[1])|uint16(s[2])<<8, s[3:])
+		at := h & (size - 1)
+		for binary.LittleEndian.Uint32(slots[slotSize*at:]) != noSubject {
 			at = (at + 1) & (size - 1)
 		}
-		slots[at] = i
+		binary.LittleEndian.PutUint32(slots[slotSize*at:], i)
+		binary.LittleEndian.PutUint32(slots[slotSize*at+4:], uint32(h>>32))
 	}
-	out := make([]byte, 0, 4*size)
-	for _, s := range slots {
-		out = binary.LittleEndian.AppendUint32(out, s)
-	}
-	return out
+	return slots
 }
 
 // hashKey spreads subjects over the slots. The salt comes from a digest of all that the book says, so that who writes one
@@ -221,11 +231,11 @@ func OpenBook(packed string) (*Book, error) {
 	b := &Book{generation: le64(packed[atGeneration:]), chains: map[flow.Chain]uint16{}}
 	copy(b.hash[:], packed[atHash:])
 	b.salt = le64(packed[atHash:])
-	var counts [7]uint64
+	var counts [6]uint64
 	for i := range counts {
 		counts[i] = uint64(le32(packed[atCounts+4*i:]))
 	}
-	texts, subjects, rows, slots := counts[1], counts[3], counts[5], counts[6]
+	subjects, rows, slots := counts[2], counts[4], counts[5]
 	rest, ok := packed[headerSize:], true
 	take := func(n uint64) string {
 		if n > uint64(len(rest)) {
@@ -236,9 +246,8 @@ func OpenBook(packed string) (*Book, error) {
 		return s
 	}
 	table := take(counts[0])
-	b.textAt, b.text = take(4*(texts+1)), take(counts[2])
-	b.subjectAt, b.subject = take(4*(subjects+1)), take(counts[4])
-	b.first, b.rows, b.slots = take(4*(subjects+1)), take(rowSize*rows), take(4*slots)
+	b.text, b.places, b.subject = take(counts[1]), take(placeSize*(subjects+1)), take(counts[3])
+	b.rows, b.slots = take(rowSize*rows), take(slotSize*slots)
 	if !ok || rest != "" || slots&(slots-1) != 0 || slots < 2 || subjects >= slots {
 		return nil, fmt.Errorf("%w: sections do not fit", ErrPacked)
 	}
@@ -275,10 +284,18 @@ func checksum(s string) uint32 {
 // check makes sure that no number in the sections leads outside of them. Whoever can write a right checksum can still
 // write a book that says nonsense, but none that makes a reader panic.
 func (b *Book) check() error {
-	if !rises(b.textAt, len(b.text)) || !rises(b.subjectAt, len(b.subject)) || !rises(b.first, len(b.rows)/rowSize) {
-		return fmt.Errorf("%w: offsets do not rise", ErrPacked)
+	subjects := b.subjects()
+	lastKey, lastRow := uint32(0), uint32(0)
+	for i := range subjects + 1 {
+		key, row := le32(b.places[placeSize*i:]), le32(b.places[placeSize*i+4:])
+		if i == 0 && key|row != 0 || key < lastKey || row < lastRow {
+			return fmt.Errorf("%w: place %d", ErrPacked, i)
+		}
+		lastKey, lastRow = key, row
 	}
-	texts, subjects := uint32(len(b.textAt)/4-1), uint32(len(b.subjectAt)/4-1)
+	if int(lastKey) != len(b.subject) || int(lastRow) != b.Len() {
+		return fmt.Errorf("%w: places end elsewhere", ErrPacked)
+	}
 	for i := range subjects {
 		s := b.subjectText(i)
 		if len(s) < 4 || int(s[1])|int(s[2])<<8 >= len(b.chainOf) {
@@ -287,35 +304,27 @@ func (b *Book) check() error {
 	}
 	for at := 0; at < len(b.rows); at += rowSize {
 		row := b.rows[at : at+rowSize]
-		if max(le32(row), le32(row[4:]), le32(row[8:]), le32(row[12:])) >= texts || le32(row[40:]) >= uint32(len(b.sources)) {
+		for k := 0; k < 24; k += 6 {
+			if uint64(le32(row[k:]))+(uint64(row[k+4])|uint64(row[k+5])<<8) > uint64(len(b.text)) {
+				return fmt.Errorf("%w: row %d", ErrPacked, at/rowSize)
+			}
+		}
+		if le32(row[atSource:]) >= uint32(len(b.sources)) {
 			return fmt.Errorf("%w: row %d", ErrPacked, at/rowSize)
 		}
 	}
 	free := false
-	for at := 0; at < len(b.slots); at += 4 {
+	for at := 0; at < len(b.slots); at += slotSize {
 		s := le32(b.slots[at:])
 		free = free || s == noSubject
 		if s != noSubject && s >= subjects {
-			return fmt.Errorf("%w: slot %d", ErrPacked, at/4)
+			return fmt.Errorf("%w: slot %d", ErrPacked, at/slotSize)
 		}
 	}
 	if !free {
 		return fmt.Errorf("%w: no free slot", ErrPacked)
 	}
 	return nil
-}
-
-// rises reports whether offsets begin at 0, never fall and end at end.
-func rises(offsets string, end int) bool {
-	last := uint32(0)
-	for at := 0; at < len(offsets); at += 4 {
-		n := le32(offsets[at:])
-		if n < last || at == 0 && n != 0 {
-			return false
-		}
-		last = n
-	}
-	return int(last) == end
 }
 
 // NewBook is a book of these labels, in any order; the slice is not kept. A label without a subject is an error.
