@@ -20,8 +20,9 @@ type book struct {
 // A row is what claim has reached, and what each ledger knows of it.
 type row struct {
 	holder  Holder
-	owner   *owner    // nil for a coin, which is in no book
-	records []*record // by column; nil for a coin
+	owner   *owner      // nil for a coin, which is in no book
+	records []*record   // by column; nil for a coin
+	parties [2]*parties // of the crowd around it, as they were listed last
 	room    [4]*record
 }
 

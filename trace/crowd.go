@@ -40,31 +40,49 @@ func (c Crowd) withDefaults() (Crowd, error) {
 	return c, nil
 }
 
-// crowd is what a record knows of those around its holder. It is copied for an undo; the lists are not, for they only
-// grow: an undo shortens them, and what is met later takes the place of what was.
+// crowd is what a record knows of those around its holder. It is copied for an undo, the lists are not.
 type crowd struct {
-	met      *met        // nil if nobody was met
+	lists    [2]*parties // nil as long as nobody was met
 	known    [2]int32    // how many of each list count
-	stopped  bool        // taken for a service: what comes ends here
 	received flow.Amount // all that ever came, capped
 	stolen   flow.Amount // the part of it that was stolen, capped
 }
 
-// met are distinct accounts in the order in which they came, as many as are asked for: payers and payees.
-type met [2][]flow.Account
+// parties are distinct accounts in the order in which they came. The list only grows: records of several ledgers, and
+// what they keep for an undo, share it and know more or less of it.
+type parties struct{ accounts []flow.Account }
 
-// The lists.
+// The lists of a crowd.
 const (
 	payers = iota
 	payees
 )
 
-// list is one of the lists.
+// list is what is known of one of the lists.
 func (c *crowd) list(which int) []flow.Account {
-	if c.met == nil {
+	if c.lists[which] == nil {
 		return nil
 	}
-	return c.met[which][:c.known[which]]
+	return c.lists[which].accounts[:c.known[which]]
+}
+
+// add adds an account to one of the lists; last is the list that was begun last for that holder.
+func (c *crowd) add(which int, a flow.Account, last **parties) {
+	n := int(c.known[which])
+	p := c.lists[which]
+	if p == nil {
+		p = *last
+	}
+	switch {
+	case p != nil && n < len(p.accounts) && p.accounts[n] == a: // another ledger has met it
+	case p != nil && n == len(p.accounts):
+		p.accounts = append(p.accounts, a)
+	default:
+		p = &parties{append(slices.Clone(c.list(which)), a)}
+		*last = p
+	}
+	c.lists[which] = p
+	c.known[which]++
 }
 
 // judges reports whether the behaviour of a record is looked at.
@@ -123,11 +141,7 @@ func (l *Ledger) meet(r *record, which int, a flow.Account) {
 		return
 	}
 	l.touch(r)
-	if c.met == nil {
-		c.met = new(met)
-	}
-	c.met[which] = append(c.met[which][:n], a)
-	c.known[which]++
+	c.add(which, a, &r.parties[which])
 }
 
 // recall lets a record know what its holder did before the claim came.
@@ -145,7 +159,7 @@ func (l *Ledger) recall(r *record, b Balance) {
 		return
 	}
 	since := r.crowd
-	r.crowd.met, r.crowd.known = nil, [2]int32{}
+	r.crowd.lists, r.crowd.known = [2]*parties{}, [2]int32{}
 	for which, past := range [2][]flow.Account{payers: b.Payers, payees: b.Payees} {
 		for _, a := range slices.Concat(past, since.list(which)) {
 			l.meet(r, which, a)
@@ -179,10 +193,10 @@ func percent(ppb int64) string { return fmt.Sprintf("%d.%02d %%", ppb/10_000_000
 
 // isService reports whether a taker is taken for a service, or becomes one now; r is its record, if there is one.
 func (l *Ledger) isService(e *event, r *record, segs []Segment) bool {
-	if r == nil || !l.judges(r) || !r.crowd.stopped && !r.isLive() {
+	if r == nil || !l.judges(r) || !r.stopped && !r.isLive() {
 		return false
 	}
-	if r.crowd.stopped {
+	if r.stopped {
 		return true
 	}
 	l.touch(r)
@@ -215,7 +229,7 @@ func (l *Ledger) stopGivers(e *event) {
 func (l *Ledger) stop(e *event, r *record) {
 	l.touch(r)
 	was := r.isLive()
-	r.crowd.stopped, r.unknown, r.carved = true, false, flow.Amount{}
+	r.stopped, r.unknown, r.carved = true, false, flow.Amount{}
 	for i := range r.state.Len() {
 		if s := r.state.At(i); s.taints() {
 			l.sinkAt(e, r, s)

@@ -101,7 +101,7 @@ func (l *Ledger) edge(e *event, t *leg, s Segment, sink Sink, route *router) {
 
 // addEdge appends an edge, or adds it to the last one if the two differ in their claims alone.
 func (l *Ledger) addEdge(edge *Edge) {
-	if last := l.edges.last(); last != nil && last.way.follows(edge) {
+	if last := l.edges.lastAt(edge.At); last != nil && last.way.follows(edge) {
 		last.units = addCapped(last.units, edge.Units)
 		last.claim, _ = last.claim.Add(edge.Claim) // at most what was stolen
 		return
@@ -150,10 +150,12 @@ func (w *ways) of(e *Edge) *Edge {
 type edgeList struct {
 	chunks [][]carried
 	n      int
+	at     flow.Pos // of the last edge, if there is one
 }
 
-func (e *edgeList) last() *carried {
-	if e.n == 0 {
+// lastAt is the last edge if it is at that place.
+func (e *edgeList) lastAt(at flow.Pos) *carried {
+	if e.n == 0 || e.at != at {
 		return nil
 	}
 	c := e.chunks[len(e.chunks)-1]
@@ -168,6 +170,7 @@ func (e *edgeList) push(edge carried) {
 	}
 	e.chunks[last] = append(e.chunks[last], edge)
 	e.n++
+	e.at = edge.way.At
 }
 
 func (e *edgeList) pop() {
@@ -179,6 +182,10 @@ func (e *edgeList) pop() {
 		e.chunks = e.chunks[:last]
 	} else {
 		e.chunks[last] = c[:len(c)-1]
+	}
+	if e.n > 0 {
+		c = e.chunks[len(e.chunks)-1]
+		e.at = c[len(c)-1].way.At
 	}
 }
 

@@ -25,6 +25,7 @@ type Ledger struct {
 	column   int // its own in the book
 	log      *journal
 	begun    int      // how many sources have begun
+	begunAt  flow.Pos // where the last of them did; zero if none has
 	followed int      // holders that are followed
 	txs      int      // transactions of followed holders
 	last     flow.Pos // of the last movement that mattered, if started
@@ -100,6 +101,7 @@ type stats struct {
 	frozen  bool        // not followed: beyond the budget
 	cut     bool        // the last place to read was reached with movements behind it
 	unknown bool        // the opening balance has not been asked for yet
+	stopped bool        // taken for a service: what comes ends here
 	carved  flow.Amount // the part of the opening balance that is stolen
 	hops    int
 	last    flow.Pos

@@ -12,6 +12,7 @@ func (l *Ledger) begin(at flow.Pos) {
 	for l.begun < len(l.sources) && !l.spent && l.sources[l.begun].at.Compare(at) <= 0 {
 		s := l.sources[l.begun]
 		l.begun++
+		l.begunAt = s.at
 		switch s.kind {
 		case "outflow":
 			if l.outflows == nil {
@@ -142,7 +143,7 @@ func (l *Ledger) reachLeg(e *event, t *leg, hops int) *record {
 // move is one step of the state machine. It ignores an event that is not after the last one that mattered, or before
 // the last source that has begun: after a resume, ledgers that stand at different places are fed from one walk.
 func (l *Ledger) move(e *event) error {
-	if l.spent || l.started && e.at.Compare(l.last) <= 0 || l.begun > 0 && e.at.Compare(l.sources[l.begun-1].at) < 0 {
+	if l.spent || l.started && e.at.Compare(l.last) <= 0 || e.at.Compare(l.begunAt) < 0 {
 		return nil
 	}
 	dirty := false
@@ -471,7 +472,7 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 	r.last, r.until = e.at, e.tx.Point.Time
 	if !was && !e.utxo && !r.paying && !r.outflow && !r.frozen && (l.policy != Poison || l.judges(r)) {
 		r.unknown = true
-		r.crowd = crowd{received: t.amount, stolen: r.crowd.stolen}
+		r.stopped, r.crowd = false, crowd{received: t.amount, stolen: r.crowd.stolen}
 	}
 	for _, s := range segs {
 		if s.taints() {

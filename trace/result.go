@@ -174,7 +174,7 @@ func (r *Result) addHolders(l *Ledger, offset int) (cuts []string) {
 	for _, rec := range records {
 		end := PassedOn
 		switch {
-		case rec.crowd.stopped && !rec.source:
+		case rec.stopped && !rec.source:
 			end = Stopped
 		case !rec.state.IsTainted():
 			if l.spent && rec.isLive() {
@@ -279,7 +279,7 @@ func (r *Result) addSinks(l *Ledger, offset int) {
 		k := sinkKey{e.Sink, e.sinkAccount(l.options.Backward), e.Asset, e.Line}
 		if e.Sink == "" { // what had come before its holder turned out to be a service
 			r := l.account(accountKey{k.account, k.asset})
-			if r == nil || !r.crowd.stopped || e.Swap == IntoSwap {
+			if r == nil || !r.stopped || e.Swap == IntoSwap {
 				continue
 			}
 			k.sink = Service

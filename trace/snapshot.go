@@ -44,6 +44,7 @@ func (e *encoder) record(r *record) {
 	e.time(r.time)
 	e.time(r.until)
 	e.crowd(&r.crowd)
+	e.bool(r.stopped)
 	e.uint(uint64(len(r.got)))
 	for _, g := range r.got {
 		e.int(g.line)
@@ -69,24 +70,20 @@ func (e *encoder) crowd(c *crowd) {
 	}
 	e.amount(c.received)
 	e.amount(c.stolen)
-	e.bool(c.stopped)
 }
 
-func (d *decoder) crowd(parties int) (c crowd) {
+func (d *decoder) crowd(most int) (c crowd) {
 	for which := range c.known {
 		n := d.count(1)
-		if n > max(parties, 0) {
+		if n > max(most, 0) {
 			d.fail("%d parties", n)
 		}
-		if n > 0 && c.met == nil {
-			c.met = new(met)
-		}
+		var last *parties
 		for ; n > 0 && d.err == nil; n-- {
-			c.met[which] = append(c.met[which], d.account())
-			c.known[which]++
+			c.add(which, d.account(), &last)
 		}
 	}
-	c.received, c.stolen, c.stopped = d.amount(), d.amount(), d.bool()
+	c.received, c.stolen = d.amount(), d.amount()
 	return c
 }
 
@@ -164,6 +161,9 @@ func (l *Ledger) restore(b []byte) error {
 		}
 	}
 	l.begun = begun
+	if begun > 0 {
+		l.begunAt = l.sources[begun-1].at
+	}
 	l.firm, l.firmAt = l.started, l.last
 	if err := l.Check(); err != nil {
 		return fmt.Errorf("snapshot: %w: %w", err, ErrSnapshot)
@@ -186,6 +186,7 @@ func (l *Ledger) restoreRecord(d *decoder) {
 	r.hops = int(d.small("hops", 1<<62))
 	r.first, r.last, r.time, r.until = d.pos(), d.pos(), d.time(), d.time()
 	r.crowd = d.crowd(l.options.Crowd.Parties)
+	r.stopped = d.bool()
 	for n := d.count(3); n > 0 && d.err == nil; n-- {
 		r.got = append(r.got, got{d.line(d.int(), len(l.lines), 1), d.amount(), int(d.small("pieces", 1<<62))})
 	}

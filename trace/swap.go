@@ -313,7 +313,7 @@ func (l *Ledger) arrive(t *transit, p Pass, s Segment, hops int) {
 	}
 	l.arrivalEdges(e, t, p, s, "")
 	if !was {
-		r.crowd = crowd{stolen: r.crowd.stolen}
+		r.stopped, r.crowd = false, crowd{stolen: r.crowd.stolen}
 	}
 	r.crowd.stolen = addCapped(r.crowd.stolen, s.Units)
 	l.receive(r, s)

@@ -66,6 +66,7 @@ type mark struct {
 	steps, stats, got, segments, records, rest int
 
 	begun, followed, txs, lines, edges, assumed int
+	begunAt                                     flow.Pos
 
 	spent, started bool
 	last           flow.Pos
@@ -124,7 +125,7 @@ func (l *Ledger) mark(at flow.Pos) {
 	j.marks = append(j.marks, mark{
 		at:    at,
 		steps: len(j.steps), stats: len(j.stats), got: len(j.got), segments: len(j.segments), records: len(j.records), rest: len(j.rest),
-		begun: l.begun, followed: l.followed, txs: l.txs, lines: len(l.lines), edges: l.edges.n, assumed: len(l.assumed),
+		begun: l.begun, begunAt: l.begunAt, followed: l.followed, txs: l.txs, lines: len(l.lines), edges: l.edges.n, assumed: len(l.assumed),
 		spent: l.spent, started: l.started, last: l.last,
 	})
 }
@@ -231,6 +232,7 @@ func (l *Ledger) undoLast() {
 	}
 	clear(l.assumed[m.assumed:])
 	l.assumed, l.lines = l.assumed[:m.assumed], l.lines[:m.lines]
+	l.begunAt = m.begunAt
 	l.begun, l.followed, l.txs = m.begun, m.followed, m.txs
 	l.spent, l.started, l.last = m.spent, m.started, m.last
 	l.transit = transit{}
