@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/spoor-dev/spoor/finding"
 )
 
 // A program is what every command writes to and how it ends.
@@ -109,7 +111,7 @@ func (p *program) fail(err error) int {
 
 // oneLine joins the lines of a message, which may hold text from outside.
 func oneLine(s string) string {
-	return cleanTo(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "), 2000)
+	return finding.Clean(strings.ReplaceAll(strings.TrimSpace(s), "\n", "; "), 2000)
 }
 
 // say prints a remark on stderr, unless quiet.

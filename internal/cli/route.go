@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/trace/route"
 )
@@ -171,7 +172,7 @@ func writeRoute(w io.Writer, a *engine.RouteAnswer, rows int) error {
 	}
 	fmt.Fprintln(w, "\nWhat this does not know")
 	for _, s := range a.DoesNotKnow {
-		fmt.Fprintf(w, "  - %s\n", cleanTo(s, 500))
+		fmt.Fprintf(w, "  - %s\n", finding.Clean(s, 500))
 	}
 	_, err := fmt.Fprintf(w, "\nresult %s  (spoor %s, route rules %d)\n", r.Hash, a.Version, r.Version)
 	return err
@@ -225,7 +226,7 @@ func step(a *engine.RouteAnswer, n engine.AssetName, s route.Step) string {
 // account is an address with its label.
 func account(a *engine.RouteAnswer, of flow.Account) string {
 	if l, ok := a.Labels[of.String()]; ok {
-		return of.Address() + " (" + cleanTo(l.Name, 60) + ")"
+		return of.Address() + " (" + finding.Clean(l.Name, 60) + ")"
 	}
 	return of.Address()
 }

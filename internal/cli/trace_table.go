@@ -6,9 +6,9 @@ import (
 	"slices"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/trace"
 )
@@ -51,7 +51,7 @@ func writeTable(w io.Writer, a *engine.Answer, rows int) error {
 	writePatterns(w, a)
 	fmt.Fprintln(w, "\nWhat this does not know")
 	for _, s := range a.DoesNotKnow {
-		fmt.Fprintf(w, "  - %s\n", cleanTo(s, 500))
+		fmt.Fprintf(w, "  - %s\n", finding.Clean(s, 500))
 	}
 	_, err := fmt.Fprintf(w, "\nresult %s  (spoor %s, trace rules %d)\n", r.Hash, a.Version, a.TraceVersion)
 	return err
@@ -183,7 +183,7 @@ func where(a *engine.Answer, row trace.Row) string {
 		parts = append(parts, row.Outpoint.String())
 	}
 	if l, ok := a.Labels[row.Account.String()]; ok {
-		parts = append(parts, cleanTo(l.Name, 60))
+		parts = append(parts, finding.Clean(l.Name, 60))
 	}
 	if rule := judged(a, row); rule != "" {
 		parts = append(parts, "by behaviour ("+rule+")")
@@ -206,22 +206,5 @@ func judged(a *engine.Answer, row trace.Row) string {
 	return ""
 }
 
-// clean makes text from outside safe to print on a terminal: no control or formatting characters, and not endless.
-func clean(s string) string { return cleanTo(s, 200) }
-
-// cleanTo is clean with a longest length in characters.
-func cleanTo(s string, most int) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range s {
-		if n++; n > most {
-			b.WriteRune('…')
-			break
-		}
-		if !unicode.IsPrint(r) {
-			r = '·'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
-}
+// clean makes text from outside safe to print on a terminal, and not endless.
+func clean(s string) string { return finding.Clean(s, 200) }
