@@ -24,8 +24,8 @@ type program struct {
 	quiet    bool
 }
 
-// Main runs the command that args name and returns the exit code: 0 done, 1 failed, 2 misused, 3 something was found
-// that needs attention, 5 verification failed, 6 partial. stdout gets data only; messages and progress go to stderr.
+// Main runs the command that args name and returns the exit code: 0 done or allow, 1 failed, 2 misused, 3 something was found
+// that needs attention, or hold, 4 block, 5 verification failed, 6 partial. stdout gets data only; messages and progress go to stderr.
 func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	p := &program{out: stdout, err: stderr}
 	root := p.root()
@@ -47,7 +47,7 @@ func (p *program) root() *cobra.Command {
 New here? Run "spoor demo": a real theft, traced in seconds on data that ships inside.
 Then "spoor ingest" your own blocks and "spoor trace" a theft.
 
-Exit codes: 0 done, 1 failed, 2 misused, 3 needs attention, 5 verification failed, 6 partial answer.`,
+Exit codes: 0 done or allow, 1 failed, 2 misused, 3 needs attention or hold, 4 block, 5 verification failed, 6 partial answer.`,
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -57,7 +57,7 @@ Exit codes: 0 done, 1 failed, 2 misused, 3 needs attention, 5 verification faile
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return misuse(err, "run \"%s --help\" to see its flags", c.CommandPath())
 	})
-	root.AddCommand(p.demo(), p.ingest(), p.trace(), p.bench(), p.serve(), p.version())
+	root.AddCommand(p.demo(), p.ingest(), p.trace(), p.screen(), p.bench(), p.serve(), p.version())
 	for _, c := range root.Commands() {
 		run := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {
