@@ -1,9 +1,9 @@
 package flow
 
-// events are the events that are kept: of exchanges, mixers and bridges. Transfers, approvals and wrapped coins are not
-// among them, since they are movements already, or move nothing. The hashes are computed from the signatures, which are those of the protocols'
-// published contracts; the six without arguments are copied from the sources of AndreAugusto11/XChainDataGen and
-// AndreAugusto11/XChainWatcher, and cannot be recomputed.
+// events are the events that are kept: of exchanges, mixers and bridges, and of issuers and lists that name accounts. Transfers,
+// approvals and wrapped coins are not among them, since they are movements already, or move nothing. The hashes are computed
+// from the signatures, which are those of the protocols' published contracts; the six without arguments are copied from the
+// sources of AndreAugusto11/XChainDataGen and AndreAugusto11/XChainWatcher, and cannot be recomputed.
 var events = []Event{
 	{eventTopic("0xd78ad95fa46c994b6551d0da85fc275fe613ce37657fb8d5e3d130840159d822"), "Swap(address,uint256,uint256,uint256,uint256,address)", "Uniswap V2"},
 	{eventTopic("0x4c209b5fc8ad50758f13e2e1088ba56a560dff690a1c6fef26394f4c03821c4f"), "Mint(address,uint256,uint256)", "Uniswap V2"},
@@ -65,4 +65,11 @@ var events = []Event{
 	{eventTopic("0xf313c253a5be72c29d0deb2c8768a9543744ac03d6b3cafd50cc976f1c2632fc"), "WithdrawalRequested", "Ronin side, source"},
 	{eventTopic("0xd281ee92bab1446041582480d2c0a9dc91f855386bb27ea295faac1e992f7fe4"), "FulfilledOrder", "deBridge DLN, destination"},
 	{eventTopic("0xfc8703fd57380f9dd234a89dce51333782d49c5902f307b02f03e014d18fe471"), "CreatedOrder", "deBridge DLN, source"},
+	{eventTopic("0x42e160154868087d6bfdc0ca23d96a1c1cfa32f1b72ba9ba27b69b98a0d819dc"), "AddedBlackList(address)", "USDT, freeze"},
+	{eventTopic("0xd7e9ec6e6ecd65492dce6bf513cd6867560d49544421d0783ddf06e76c24470c"), "RemovedBlackList(address)", "USDT, freeze taken back"},
+	{eventTopic("0x61e6e66b0d6339b2980aecc6ccc0039736791f0ccde9ed512e789a7fbdd698c6"), "DestroyedBlackFunds(address,uint256)", "USDT, frozen funds destroyed"},
+	{eventTopic("0xffa4e6181777692565cf28528fc88fd1516ea86b56da075235fa575af6a4b855"), "Blacklisted(address)", "USDC, freeze"},
+	{eventTopic("0x117e3210bb9aa7d9baff172026820255c6f6c30ba8999d1c2fd88e2848137c4e"), "UnBlacklisted(address)", "USDC, freeze taken back"},
+	{eventTopic("0x2596d7dd6966c5673f9c06ddb0564c4f0e6d8d206ea075b83ad9ddd71a4fb927"), "SanctionedAddressesAdded(address[])", "Chainalysis sanctions oracle, listing"},
+	{eventTopic("0x32aab684eee99db715515d1a9987a8fe33bb6341b0e35e60db7eab48a08f9a3a"), "SanctionedAddressesRemoved(address[])", "Chainalysis sanctions oracle, delisting"},
 }
