@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,9 +107,37 @@ func writeBook(dir string, pieces [][]byte) (err error) {
 	if err := os.Rename(path+".new", path); err != nil {
 		return err
 	}
+	return syncFolder(dir)
+}
+
+func syncFolder(dir string) error {
 	folder, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
 	return errors.Join(folder.Sync(), folder.Close())
+}
+
+// markName is a file that is there while an import may have been committed whose labels are not in the packed book yet.
+const markName = "labels.pending"
+
+func (s *Store) mark() error {
+	if err := os.WriteFile(filepath.Join(s.dir, markName), nil, 0o644); err != nil {
+		return err
+	}
+	return syncFolder(s.dir)
+}
+
+// unmark need not survive a crash: a mark that is left makes the next reader look, and no more.
+func (s *Store) unmark() error {
+	err := os.Remove(filepath.Join(s.dir, markName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func isMarked(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, markName))
+	return err == nil
 }

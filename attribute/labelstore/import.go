@@ -93,10 +93,16 @@ func (s *Store) Import(l *attribute.Listing, o Options) (Report, error) {
 	if err != nil {
 		return r, err
 	}
+	if err := s.mark(); err != nil {
+		return r, err
+	}
 	if err := s.commit(plan, l, r, generation+1); err != nil {
 		return r, fmt.Errorf("labels of %s: %w", l.Source.ID, err)
 	}
-	return r, s.rebuild(generation + 1)
+	if err := s.rebuild(generation + 1); err != nil {
+		return r, err
+	}
+	return r, s.unmark()
 }
 
 func (s *Store) commit(plan *attribute.Plan, l *attribute.Listing, r Report, generation uint64) (err error) {

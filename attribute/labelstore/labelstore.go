@@ -94,14 +94,18 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	book, err := readBook(s.dir)
-	if err == nil && book.Generation() == generation {
+	switch {
+	case err == nil && book.Generation() == generation:
 		s.book.Store(book)
-		return nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, attribute.ErrPacked) {
+	case err == nil, errors.Is(err, fs.ErrNotExist), errors.Is(err, attribute.ErrPacked):
+		// A crash came between an import and its packed book, or the file was damaged.
+		if err := s.rebuild(generation); err != nil {
+			return err
+		}
+	default:
 		return err
 	}
-	return s.rebuild(generation) // a crash came between an import and its packed book, or the file was damaged
+	return s.unmark()
 }
 
 // silent swallows what Pebble says about its own housekeeping. What matters it returns as errors.
@@ -131,14 +135,19 @@ func (s *Store) Close() error {
 // Book is all labels as they are now. It stays what it is when later imports change the store.
 func (s *Store) Book() *attribute.Book { return s.book.Load() }
 
-// ReadBook is all labels of a folder, also while another process has them open. Errors: ErrAbsent.
+// ReadBook is all labels of a folder, also while another process has them open. It does not hold up imports. Errors: ErrAbsent.
 func ReadBook(dir string) (*attribute.Book, error) {
 	if !Exists(dir) {
 		return nil, fmt.Errorf("labels %s: %w", dir, ErrAbsent)
 	}
-	s, err := Open(dir)
-	if errors.Is(err, ErrInUse) { // the other one keeps the packed book up to date
-		book, err := readBook(dir)
+	if !isMarked(dir) {
+		if book, err := readBook(dir); err == nil {
+			return book, nil
+		}
+	}
+	s, err := Open(dir) // which finishes what a crash has left
+	if errors.Is(err, ErrInUse) {
+		book, err := readBook(dir) // an import is under way: this is the state before it or after it
 		if err != nil {
 			return nil, fmt.Errorf("labels %s: %w", dir, err)
 		}
