@@ -142,6 +142,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 	defer func() {
 		if p := recover(); p != nil {
 			if p == http.ErrAbortHandler {
+				s.account(c)
 				panic(p)
 			}
 			s.config.Log.Error("panic", "id", c.id, "route", rt.name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))

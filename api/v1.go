@@ -218,7 +218,8 @@ func askBatch(c *call) *fault {
 			p := f.problem(c.id)
 			enc.Encode(batchLine{Line: n, Error: &p})
 			out.Flush()
-			return nil // without Done
+			rc.Flush()
+			panic(http.ErrAbortHandler) // so that nobody takes it for a whole answer
 		}
 		if len(text) > 0 {
 			l := c.batchLine(c.ctx, text)
