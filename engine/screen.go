@@ -181,16 +181,20 @@ func (s *Screener) rescreen(ctx context.Context, before screen.Verdict) (finding
 }
 
 // ParseAccount reads an address in any form; one without a chain is on the chain of its family which the store holds.
+// Addresses of chains that only lists know are read, too. Errors wrap flow.ErrAddress, flow.ErrChecksum or screen.ErrBlind.
 func (s *Screener) ParseAccount(text string) (a flow.Account, err error) {
-	if s.c.Store == nil {
-		return flow.ParseAccount(text)
+	if a, err = attribute.ParseAddress(text); err != nil || s.c.Store == nil || !a.Chain().IsEVM() && !a.Chain().IsUTXO() {
+		return a, err
 	}
 	snapshot, err := s.c.Store.Snapshot()
 	if err != nil {
 		return a, fmt.Errorf("%w: %w", screen.ErrBlind, err)
 	}
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
-	return accountIn(snapshot, text, flow.Chain{})
+	if here, err := accountIn(snapshot, text, flow.Chain{}); err == nil {
+		return here, nil
+	}
+	return a, nil
 }
 
 // bookLabels lets screen ask books. It implements screen.Labels.
