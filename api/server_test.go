@@ -209,6 +209,10 @@ func TestUnknownIsNeverClean(t *testing.T) {
 	if m := toMist([]*screen.Verdict{v}); m.RiskLevel != "Moderate" || len(m.DetailList) != 1 {
 		t.Errorf("MistTrack: %+v; want Moderate with a remark", m)
 	}
+	v = &screen.Verdict{Decision: screen.Allow, Partial: true}
+	if e, a, m := toEntity(v, plainAddress), toTRM(v), toMist([]*screen.Verdict{v}); e.Risk != "Medium" || a.Entities[0].Level != 0 || m.RiskLevel != "Moderate" {
+		t.Errorf("partial: %+v, %+v, %+v; want none of them clean", e, a, m)
+	}
 	for d := screen.Allow; d <= screen.Block; d++ { // every decision shows, also without a reason
 		v := &screen.Verdict{Decision: d}
 		level, _ := trmLevel(d, false)

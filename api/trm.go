@@ -115,9 +115,9 @@ func askTRM(c *call) *fault {
 	return nil
 }
 
-// trmLevel is a decision on TRM's scale. An unknown address that the policy allows is 0, which TRM calls Unknown; it is
+// trmLevel is a decision on TRM's scale. What is allowed though it is unknown or was not wholly looked at is 0, which TRM calls Unknown; it is
 // never 1, which is Low.
-func trmLevel(d screen.Decision, unknown bool) (int, string) {
+func trmLevel(d screen.Decision, unsure bool) (int, string) {
 	switch {
 	case d >= screen.Block:
 		return 15, "Severe"
@@ -125,7 +125,7 @@ func trmLevel(d screen.Decision, unknown bool) (int, string) {
 		return 10, "High"
 	case d == screen.Attention:
 		return 5, "Medium"
-	case unknown:
+	case unsure:
 		return 0, "Unknown"
 	}
 	return 1, "Low"
@@ -141,8 +141,9 @@ func trmCategoryID(category string) string {
 
 func toTRM(v *screen.Verdict) trmAnswer {
 	t := trmAnswer{IncomingUSD: "0", OutgoingUSD: "0", TotalUSD: "0", Indicators: []trmIndicator{}, Entities: []trmEntity{}}
+	unsure := v.Unknown || v.Partial
 	indicate := func(category string, d screen.Decision, riskType string) {
-		level, label := trmLevel(d, v.Unknown)
+		level, label := trmLevel(d, unsure)
 		t.Indicators = append(t.Indicators, trmIndicator{category, trmCategoryID(category), level, label, "0", "0", "0", riskType})
 	}
 	strictest := screen.Decision(0)
@@ -179,10 +180,10 @@ func toTRM(v *screen.Verdict) trmAnswer {
 			}
 		}
 		w := wordOf(l.Category).trm
-		level, label := trmLevel(d, v.Unknown)
+		level, label := trmLevel(d, unsure)
 		t.Entities = append(t.Entities, trmEntity{w, trmCategoryID(w), entityOf(&l), level, label, "", ""})
 	}
-	if len(t.Entities) == 0 && v.Unknown {
+	if len(t.Entities) == 0 && unsure {
 		level, label := trmLevel(v.Decision, true)
 		t.Entities = append(t.Entities, trmEntity{"Unknown", "", "", level, label, "", ""})
 	}
