@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +26,8 @@ type serveFlags struct {
 	listen, keys, newKey          string
 	cert, key                     string
 	refuseStale, direct, forget   bool
+	vendor, vendorKey             string
+	vendorPrivate                 bool
 	config                        api.Config
 	reload                        time.Duration
 }
@@ -63,6 +66,9 @@ Without --keys only this machine may ask. --new-key makes a key: the secret on s
 	fl.DurationVar(&f.config.Timeout, "timeout", 10*time.Second, "time for one question")
 	fl.DurationVar(&f.config.MaxListAge, "max-list-age", 7*24*time.Hour, "labels whose newest list is older are too old; 0 is never")
 	fl.BoolVar(&f.refuseStale, "refuse-stale", false, "refuse to answer from labels that are too old, instead of saying \"degraded\"")
+	fl.StringVar(&f.vendor, "vendor", "", "ask this vendor too, DIALECT=URL; the stricter answer is given")
+	fl.StringVar(&f.vendorKey, "vendor-key", "", "file with the key for the vendor")
+	fl.BoolVar(&f.vendorPrivate, "vendor-private", false, "the vendor may stand in a private network, and be reached by http")
 	fl.BoolVar(&f.config.RealOnly, "real-only", false, "no test addresses")
 	fl.BoolVar(&f.config.Extras, "extras", false, "put a field \"spoor\" into the answers of other vendors' wires")
 	fl.BoolVar(&f.config.LogRequests, "log-requests", false, "log every request, not only those that failed")
@@ -126,7 +132,20 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 		}
 		defer func() { err = errors.Join(err, config.Record.Close()) }()
 	}
+	record := config.Record
+	if f.vendor != "" {
+		config.Record = nil // what is kept is what both said
+	}
 	screener := engine.NewScreener(config, book)
+	var asked api.Screener = screener
+	if f.vendor != "" {
+		forward, err := forwardTo(screener, record, f)
+		if err != nil {
+			return err
+		}
+		defer forward.Close()
+		asked = forward
+	}
 	world := engine.NewWorld(screener, st)
 	f.config.Version, f.config.Keys, f.config.ServeStale = engine.Version, keys, !f.refuseStale
 	f.config.Log = slog.New(slog.NewJSONHandler(p.err, nil))
@@ -151,10 +170,34 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 			f.config.Log.Info("labels read again", "labels", screener.LabelState().Count)
 		})
 	}()
-	err = api.New(screener, world, f.config).Serve(ctx, l)
+	err = api.New(asked, world, f.config).Serve(ctx, l)
 	stop()
 	<-following
 	return err
+}
+
+// forwardTo asks a vendor beside own.
+func forwardTo(own api.Screener, record *verdicts.Record, f serveFlags) (*api.Forward, error) {
+	dialect, base, ok := strings.Cut(f.vendor, "=")
+	if !ok {
+		return nil, misuse(errors.New("--vendor is DIALECT=URL"), "the dialects are %s", strings.Join(api.VendorDialects(), ", "))
+	}
+	c := api.VendorConfig{Dialect: dialect, Base: base, Private: f.vendorPrivate, Timeout: f.config.Timeout / 2}
+	if f.vendorKey != "" {
+		key, err := os.ReadFile(f.vendorKey)
+		if err != nil {
+			return nil, fmt.Errorf("--vendor-key: %w", err)
+		}
+		c.Key = strings.TrimSpace(string(key))
+	}
+	if record != nil {
+		c.Keep = func(ctx context.Context, v screen.Verdict) error { return record.Append(ctx, v) }
+	}
+	forward, err := api.NewForward(own, c)
+	if err != nil {
+		return nil, misuse(fmt.Errorf("--vendor: %w", err), "for example --vendor trm=https://api.trmlabs.com; the dialects are %s", strings.Join(api.VendorDialects(), ", "))
+	}
+	return forward, nil
 }
 
 // readKeys reads a key file; no name is no keys.
