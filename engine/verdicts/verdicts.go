@@ -57,11 +57,11 @@ func Open(dir string) (*Record, error) {
 	return r, nil
 }
 
-func open(dir string) (r *Record, err error) {
+func open(dir string) (opened *Record, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	r = &Record{}
+	r := &Record{}
 	if r.lock, err = pebble.LockDirectory(dir, vfs.Default); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 	}
@@ -94,6 +94,7 @@ type silent struct{}
 func (silent) Infof(string, ...any)              {}
 func (silent) Errorf(string, ...any)             {}
 func (silent) Fatalf(format string, args ...any) { panic("verdicts: " + fmt.Sprintf(format, args...)) }
+
 func (r *Record) get(key []byte) (v []byte, err error) {
 	got, closer, err := r.db.Get(key)
 	if err != nil {
