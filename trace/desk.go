@@ -18,19 +18,16 @@ var ErrBudget = errors.New("the budget of transactions is used up")
 // A Desk has many open cases and lets them eat one live stream: each leg of a transaction is looked up once for all
 // cases together. A case on a desk comes to the same state, byte for byte, as the same case fed alone. A case that
 // fails is set aside with its error and the others go on. While a case is on a desk, only the desk may feed it. A Desk
-// is for one goroutine.
+// is for one goroutine; it may use more by itself: see Split.
 type Desk struct {
 	chains map[flow.Chain]*deskChain
 	cases  map[string]*folder
 	seats  []*seat // by number; nil where one is free
 	free   []uint32
 
-	feed    feeder
-	turn    uint64 // counts transactions, so that a seat is found once in each
-	found   []*seat
-	before  []standing
-	spans   []span
+	workers []*worker // at least one
 	touches []Touch
+	one     [1]flow.Tx // what Apply is given
 }
 
 // A folder is one case on the desk.
@@ -46,6 +43,12 @@ type deskChain struct {
 	chain flow.Chain
 	known bool     // whether next is
 	next  flow.Pos // the first place that is not eaten
+	parts []*part  // one for each worker
+}
+
+// A part is what one worker keeps for one chain: some of the seats.
+type part struct {
+	chain flow.Chain
 	index *index
 	seats int      // of cases on this chain that are not aside
 	wait  bool     // a source is still to begin
@@ -57,7 +60,7 @@ type deskChain struct {
 type seat struct {
 	folder  *folder
 	number  uint32
-	at      *deskChain
+	at      *part
 	ledgers []*Ledger
 	turn    uint64 // of the last transaction in which it was found
 	aside   error
@@ -113,6 +116,7 @@ func (t Touch) Edges() iter.Seq2[*Ledger, Edge] {
 // transaction is.
 func NewDesk(at ...Place) *Desk {
 	d := &Desk{chains: map[flow.Chain]*deskChain{}, cases: map[string]*folder{}}
+	d.Split(1)
 	for _, p := range at {
 		ch := d.chain(p.Chain)
 		ch.known, ch.next = true, p.Next
@@ -123,7 +127,8 @@ func NewDesk(at ...Place) *Desk {
 func (d *Desk) chain(c flow.Chain) *deskChain {
 	ch := d.chains[c]
 	if ch == nil {
-		ch = &deskChain{chain: c, index: newIndex()}
+		ch = &deskChain{chain: c}
+		ch.split(len(d.workers))
 		d.chains[c] = ch
 	}
 	return ch
@@ -235,12 +240,12 @@ func (d *Desk) Add(id string, c *Case, at ...Place) error {
 		s := d.newSeat(f, ch)
 		s.ledgers = c.ledgers[chain]
 		if s.findHeld(flow.Pos{}); s.held {
-			ch.held = append(ch.held, s)
+			s.at.held = append(s.at.held, s)
 		}
-		d.sit(s)
-		d.spendOut(s, ch.next)
+		s.sit()
+		s.spendOut(ch.next)
 		if s.aside != nil {
-			ch.plan(d.seats)
+			s.at.plan(d.seats)
 		}
 	}
 	return nil
@@ -248,7 +253,7 @@ func (d *Desk) Add(id string, c *Case, at ...Place) error {
 
 // newSeat gives a case a seat on a chain, of which it does not take any notice yet.
 func (d *Desk) newSeat(f *folder, ch *deskChain) *seat {
-	s := &seat{folder: f, at: ch}
+	s := &seat{folder: f}
 	if n := len(d.free); n > 0 {
 		s.number = d.free[n-1]
 		d.free = d.free[:n-1]
@@ -257,6 +262,7 @@ func (d *Desk) newSeat(f *folder, ch *deskChain) *seat {
 		s.number = uint32(len(d.seats))
 		d.seats = append(d.seats, s)
 	}
+	s.at = ch.part(s)
 	f.seats = append(f.seats, s)
 	return s
 }
@@ -271,7 +277,7 @@ func (d *Desk) Remove(id string) *Case {
 	delete(d.cases, id)
 	for _, s := range f.seats {
 		if s.aside == nil {
-			d.rise(s)
+			s.rise()
 		}
 		d.seats[s.number] = nil
 		d.free = append(d.free, s.number)
@@ -285,30 +291,42 @@ func (d *Desk) Remove(id string) *Case {
 // cases have eaten it, none has, and the error says so. A case that fails is no error of Apply: see Touch. g is as for
 // Ledger.Apply.
 func (d *Desk) Apply(ctx context.Context, g Balancer, tx flow.Tx) ([]Touch, error) {
-	d.touches, d.spans = d.touches[:0], d.spans[:0]
-	err := d.eat(ctx, g, d.chain(tx.Point.Chain), &tx)
+	ch := d.chain(tx.Point.Chain)
+	if err := ch.follows(tx, ch.next, ch.known); err != nil {
+		return nil, err
+	}
+	d.one[0] = tx
+	err := d.eat(ctx, g, ch, d.one[:])
 	return d.touches, err
 }
 
 // ApplyBlock is Apply for all transactions of a block, after which its whole place is eaten. After an error, what is
 // returned has been eaten all the same, and Undo takes it back.
 func (d *Desk) ApplyBlock(ctx context.Context, g Balancer, b flow.Block) ([]Touch, error) {
-	d.touches, d.spans = d.touches[:0], d.spans[:0]
 	ch := d.chain(b.Point.Chain)
 	if first := (flow.Pos{Height: b.Point.Height}); ch.known && first.Compare(ch.next) < 0 {
 		return nil, fmt.Errorf("block %d of %s where all before %s is eaten: %w", b.Point.Height, ch.chain, ch.next, ErrOrder)
 	}
-	for i := range b.Txs {
-		tx := &b.Txs[i]
+	var wrong error // with transaction good, if there is one
+	good := 0
+	for from, known := ch.next, ch.known; good < len(b.Txs); good++ {
+		tx := &b.Txs[good]
 		if p := tx.Point; p.Chain != b.Point.Chain || p.Height != b.Point.Height {
-			return d.touches, fmt.Errorf("block %d of %s: transaction %s is of %s: %w", b.Point.Height, ch.chain, tx.ID, p, ErrOrder)
+			wrong = fmt.Errorf("block %d of %s: transaction %s is of %s: %w", b.Point.Height, ch.chain, tx.ID, p, ErrOrder)
+			break
 		}
-		if err := d.eat(ctx, g, ch, tx); err != nil {
-			return d.touches, err
+		if wrong = ch.follows(*tx, from, known); wrong != nil {
+			break
 		}
+		from, known = behind(tx), true
 	}
-	ch.known, ch.next = true, After(b.Point).Next
-	return d.touches, nil
+	if err := d.eat(ctx, g, ch, b.Txs[:good]); err != nil {
+		return d.touches, err
+	}
+	if wrong == nil {
+		ch.known, ch.next = true, After(b.Point).Next
+	}
+	return d.touches, wrong
 }
 
 // Final says that nothing before a place of a chain will be undone: what the cases kept for that is forgotten.
@@ -317,15 +335,17 @@ func (d *Desk) Final(chain flow.Chain, before flow.Pos) {
 	if ch == nil {
 		return
 	}
-	ch.held = slices.DeleteFunc(ch.held, func(s *seat) bool {
-		if s.since.Compare(before) < 0 {
-			for _, l := range s.ledgers {
-				l.Final(before)
+	for _, p := range ch.parts {
+		p.held = slices.DeleteFunc(p.held, func(s *seat) bool {
+			if s.since.Compare(before) < 0 {
+				for _, l := range s.ledgers {
+					l.Final(before)
+				}
+				s.findHeld(before)
 			}
-			s.findHeld(before)
-		}
-		return !s.held || d.seats[s.number] != s
-	})
+			return !s.held || d.seats[s.number] != s
+		})
+	}
 }
 
 // findHeld finds whether the case holds something for an Undo to that place or a later one, and from where on.
@@ -347,32 +367,34 @@ func (s *seat) findHeld(from flow.Pos) {
 // their names, the cases that had eaten one of them. One whose undo log does not reach that far is set aside with an
 // error that wraps ErrUndo; one that was set aside for such a transaction is there again.
 func (d *Desk) Undo(chain flow.Chain, from flow.Pos) []Touch {
-	d.touches, d.spans = d.touches[:0], d.spans[:0]
+	d.touches = d.touches[:0]
 	ch := d.chains[chain]
 	if ch == nil || !ch.known || from.Compare(ch.next) >= 0 {
 		return nil
 	}
 	ch.next = from
 	for _, s := range d.seats {
-		if s == nil || s.at != ch || s.stuck || s.aside != nil && s.asideAt.Compare(from) < 0 {
+		if s == nil || s.at.chain != chain || s.stuck || s.aside != nil && s.asideAt.Compare(from) < 0 {
 			continue
 		}
 		changed := s.hasEaten(from)
 		err := s.folder.c.Undo(chain, from)
 		switch {
 		case err != nil:
-			d.setAside(s, fmt.Errorf("case %.80q: %w", s.folder.id, err), flow.Pos{})
+			s.setAside(fmt.Errorf("case %.80q: %w", s.folder.id, err), flow.Pos{})
 			s.stuck = true
 		case s.aside != nil:
 			s.aside = nil
-			d.sit(s)
-			d.spendOut(s, from)
+			s.sit()
+			s.spendOut(from)
 		}
 		if changed || err != nil {
 			d.touches = append(d.touches, Touch{ID: s.folder.id, Case: s.folder.c, At: from, Err: err})
 		}
 	}
-	ch.plan(d.seats)
+	for _, p := range ch.parts {
+		p.plan(d.seats)
+	}
 	slices.SortFunc(d.touches, func(a, b Touch) int { return cmp.Compare(a.ID, b.ID) })
 	return d.touches
 }

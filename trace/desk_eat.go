@@ -10,59 +10,40 @@ import (
 	"github.com/spoor-dev/spoor/flow"
 )
 
-// eat finds the cases that a transaction may matter to and feeds them.
-func (d *Desk) eat(ctx context.Context, g Balancer, ch *deskChain, tx *flow.Tx) error {
-	at := tx.At()
-	if ch.known && at.Compare(ch.next) < 0 {
-		return fmt.Errorf("apply %s at %s where all before %s is eaten: %w", tx.ID, at, ch.next, ErrOrder)
-	}
-	if ch.seats > 0 {
-		d.find(ch, tx)
-		if len(d.found) > 0 {
-			if err := d.serve(ctx, g, ch, tx); err != nil {
-				return err
-			}
-		}
-	}
-	at.Movement = ^uint32(0)
-	ch.known, ch.next = true, next(at)
-	return nil
-}
-
 // find looks up every leg of a transaction, and whose sources begin with it. Who follows none of its legs before it
 // can be touched by none of its movements, because claim reaches a new holder from one who is followed.
-func (d *Desk) find(ch *deskChain, tx *flow.Tx) {
-	d.turn++
-	d.found = d.found[:0]
-	x := ch.index
+func (w *worker) find(p *part, tx *flow.Tx) {
+	w.turn++
+	w.found = w.found[:0]
+	x := p.index
 	for i := range tx.Movements {
 		m := &tx.Movements[i]
 		for n := range m.Spent {
-			d.look(x, x.coin(&m.Spent[n]))
+			w.look(x, x.coin(&m.Spent[n]))
 		}
 		for n := range m.In {
-			d.look(x, x.account(m.In[n].Account))
+			w.look(x, x.account(m.In[n].Account))
 		}
 		if len(m.Spent) == 0 { // a coin is of interest when it is spent
 			for n := range m.Out {
-				d.look(x, x.account(m.Out[n].Account))
+				w.look(x, x.account(m.Out[n].Account))
 			}
 		}
 	}
-	if n := len(tx.Movements); ch.wait && n > 0 {
+	if n := len(tx.Movements); p.wait && n > 0 {
 		last := tx.At()
 		last.Movement = uint32(n - 1)
-		if ch.soon.Compare(last) <= 0 {
-			for _, s := range d.seats {
-				if from, ok := s.waitsFor(ch); ok && from.Compare(last) <= 0 {
-					d.take(s)
+		if p.soon.Compare(last) <= 0 {
+			for _, s := range w.desk.seats {
+				if from, ok := s.waitsFor(p); ok && from.Compare(last) <= 0 {
+					w.take(s)
 				}
 			}
 		}
 	}
 }
 
-func (d *Desk) look(x *index, h uint64) {
+func (w *worker) look(x *index, h uint64) {
 	if !x.mayHave(h) {
 		return
 	}
@@ -70,17 +51,17 @@ func (d *Desk) look(x *index, h uint64) {
 	if !ok {
 		return
 	}
-	d.take(d.seats[r.seat])
+	w.take(w.desk.seats[r.seat])
 	for _, r := range x.more[h] {
-		d.take(d.seats[r.seat])
+		w.take(w.desk.seats[r.seat])
 	}
 }
 
 // take adds a seat to those that were found.
-func (d *Desk) take(s *seat) {
-	if s.turn != d.turn {
-		s.turn = d.turn
-		d.found = append(d.found, s)
+func (w *worker) take(s *seat) {
+	if s.turn != w.turn {
+		s.turn = w.turn
+		w.found = append(w.found, s)
 	}
 }
 
@@ -93,73 +74,73 @@ type standing struct {
 func (l *Ledger) standing() standing { return standing{l.begun, l.txs, l.edges.n, l.spent} }
 
 // serve feeds a transaction to the seats that were found, in the order of their names.
-func (d *Desk) serve(ctx context.Context, g Balancer, ch *deskChain, tx *flow.Tx) error {
-	if len(d.found) > 1 {
-		slices.SortFunc(d.found, func(a, b *seat) int { return cmp.Compare(a.folder.id, b.folder.id) })
+func (w *worker) serve(ctx context.Context, g Balancer, p *part, tx *flow.Tx) error {
+	if len(w.found) > 1 {
+		slices.SortFunc(w.found, func(a, b *seat) int { return cmp.Compare(a.folder.id, b.folder.id) })
 	}
 	at := tx.At()
-	told := len(d.touches)
-	d.feed.turn()
+	told := len(w.touches)
+	w.feed.turn()
 	replan := false
-	for n, s := range d.found {
-		d.before = d.before[:0]
+	for n, s := range w.found {
+		w.before = w.before[:0]
 		for _, l := range s.ledgers {
-			d.before = append(d.before, l.standing())
+			w.before = append(w.before, l.standing())
 		}
-		err := d.feed.eat(ctx, g, tx, s.ledgers)
+		err := w.feed.eat(ctx, g, tx, s.ledgers)
 		if err != nil && ctx.Err() != nil { // nobody's fault
-			for _, s := range d.found[:n+1] {
-				d.takeBack(s, at)
+			for _, s := range w.found[:n+1] {
+				s.takeBack(at)
 			}
-			ch.plan(d.seats)
-			d.touches = d.touches[:told]
+			p.plan(w.desk.seats)
+			w.touches = w.touches[:told]
 			return fmt.Errorf("apply %s at %s: %w", tx.ID, at, err)
 		}
 		if err != nil {
 			err = fmt.Errorf("case %.80q: %w", s.folder.id, err)
-			d.setAside(s, err, at)
+			s.setAside(err, at)
 			replan = true
-			d.touches = append(d.touches, Touch{ID: s.folder.id, Case: s.folder.c, Tx: tx.ID, At: at, Err: err})
+			w.touches = append(w.touches, Touch{ID: s.folder.id, Case: s.folder.c, Tx: tx.ID, At: at, Err: err})
 			continue
 		}
 		changed, spent := false, false
-		first := len(d.spans)
+		first := len(w.spans)
 		for i, l := range s.ledgers {
 			now := l.standing()
-			changed = changed || now != d.before[i]
-			spent = spent || now.spent && !d.before[i].spent
-			replan = replan || now.begun != d.before[i].begun || now.spent != d.before[i].spent
-			d.spans = append(d.spans, span{d.before[i].edges, now.edges})
+			changed = changed || now != w.before[i]
+			spent = spent || now.spent && !w.before[i].spent
+			replan = replan || now.begun != w.before[i].begun || now.spent != w.before[i].spent
+			w.spans = append(w.spans, span{w.before[i].edges, now.edges})
 		}
 		if !changed {
-			d.spans = d.spans[:first]
+			w.spans = w.spans[:first]
 			continue
 		}
-		t := Touch{ID: s.folder.id, Case: s.folder.c, Tx: tx.ID, At: at, ledgers: s.ledgers, spans: d.spans[first:len(d.spans):len(d.spans)]}
+		t := Touch{ID: s.folder.id, Case: s.folder.c, Tx: tx.ID, At: at, ledgers: s.ledgers, spans: w.spans[first:len(w.spans):len(w.spans)]}
 		if spent {
 			t.Err = s.spentErr()
-			d.spendOut(s, at)
+			s.spendOut(at)
 		}
-		d.touches = append(d.touches, t)
+		w.touches = append(w.touches, t)
 		if !s.held {
 			s.held, s.since = true, at
-			ch.held = append(ch.held, s)
+			p.held = append(p.held, s)
 		}
 	}
 	if replan {
-		ch.plan(d.seats)
+		p.plan(w.desk.seats)
 	}
 	return nil
 }
 
 // takeBack lets one case forget the transaction at hand.
-func (d *Desk) takeBack(s *seat, at flow.Pos) {
+func (s *seat) takeBack(at flow.Pos) {
 	if err := s.folder.c.Undo(s.at.chain, at); err != nil {
-		d.setAside(s, fmt.Errorf("case %.80q: it has eaten the transaction at %s and the desk has not: %w", s.folder.id, at, err), at)
+		s.setAside(fmt.Errorf("case %.80q: it has eaten the transaction at %s and the desk has not: %w", s.folder.id, at, err), at)
 		s.stuck = true
 	} else if s.aside != nil {
 		s.aside = nil
-		d.sit(s)
+		s.sit()
 	}
 }
 
@@ -175,14 +156,14 @@ func (s *seat) spentErr() error {
 }
 
 // spendOut sets a case aside if all its rules stand still.
-func (d *Desk) spendOut(s *seat, at flow.Pos) {
+func (s *seat) spendOut(at flow.Pos) {
 	if !slices.ContainsFunc(s.ledgers, func(l *Ledger) bool { return !l.spent }) {
-		d.setAside(s, s.spentErr(), at)
+		s.setAside(s.spentErr(), at)
 	}
 }
 
 // sit lets a seat take part: everything that its ledgers follow is found from now on.
-func (d *Desk) sit(s *seat) {
+func (s *seat) sit() {
 	for _, l := range s.ledgers {
 		l.book.seat = s
 	}
@@ -194,7 +175,7 @@ func (d *Desk) sit(s *seat) {
 }
 
 // rise is the opposite of sit.
-func (d *Desk) rise(s *seat) {
+func (s *seat) rise() {
 	s.followAll(-1)
 	for _, l := range s.ledgers {
 		l.book.seat = nil
@@ -202,16 +183,16 @@ func (d *Desk) rise(s *seat) {
 	s.at.seats--
 }
 
-func (d *Desk) setAside(s *seat, err error, at flow.Pos) {
+func (s *seat) setAside(err error, at flow.Pos) {
 	if s.aside == nil {
-		d.rise(s)
+		s.rise()
 	}
 	s.aside, s.asideAt = err, at
 }
 
 // waitsFor is the place where the next source of the case begins on that chain.
-func (s *seat) waitsFor(ch *deskChain) (at flow.Pos, ok bool) {
-	if s == nil || s.at != ch || s.aside != nil {
+func (s *seat) waitsFor(p *part) (at flow.Pos, ok bool) {
+	if s == nil || s.at != p || s.aside != nil {
 		return at, false
 	}
 	for _, l := range s.ledgers {
@@ -223,11 +204,11 @@ func (s *seat) waitsFor(ch *deskChain) (at flow.Pos, ok bool) {
 }
 
 // plan finds where the next source of all cases begins.
-func (ch *deskChain) plan(seats []*seat) {
-	ch.wait = false
+func (p *part) plan(seats []*seat) {
+	p.wait = false
 	for _, s := range seats {
-		if from, ok := s.waitsFor(ch); ok && (!ch.wait || from.Compare(ch.soon) < 0) {
-			ch.wait, ch.soon = true, from
+		if from, ok := s.waitsFor(p); ok && (!p.wait || from.Compare(p.soon) < 0) {
+			p.wait, p.soon = true, from
 		}
 	}
 }

@@ -93,7 +93,9 @@ func RestoreDesk(snapshot []byte, question func(id string) (Theft, Options, erro
 		return nil, r.err
 	}
 	for _, ch := range d.chains {
-		ch.plan(d.seats)
+		for _, p := range ch.parts {
+			p.plan(d.seats)
+		}
 	}
 	return d, nil
 }
@@ -134,7 +136,7 @@ func (d *Desk) restoreCase(r *decoder, id string, question func(id string) (Thef
 		case n != s.spentThen:
 			s.stuck, s.aside = true, fmt.Errorf("case %.80q: it stood still and has a larger budget now: walk it on from there", id)
 		case s.aside == nil:
-			d.sit(s)
+			s.sit()
 		}
 	}
 	if err == nil {

@@ -321,6 +321,7 @@ func (s *lockstep) store() {
 		s.t.Fatalf("a restored desk has another snapshot:\n%q\n%q\n%v", d.Snapshot(), b, d.Aside())
 	}
 	s.desk = d
+	s.desk.Split(rapid.IntRange(1, 3).Draw(s.t, "workers"))
 	for id, tw := range s.twins {
 		if tw.c, err = Restore(tw.theft, tw.options, tw.c.Snapshot()); err != nil {
 			s.t.Fatal(err)
@@ -364,48 +365,55 @@ func (s *lockstep) check() {
 		}
 	}
 	for _, ch := range s.desk.chains {
-		want := newIndex()
-		want.seed = ch.index.seed
-		seats := 0
-		for _, seat := range s.desk.seats {
-			if seat == nil || seat.at != ch || seat.aside != nil {
-				continue
+		for _, p := range ch.parts {
+			s.checkPart(p)
+		}
+	}
+}
+
+// checkPart checks what the desk keeps of its seats against the ledgers.
+func (s *lockstep) checkPart(p *part) {
+	want := newIndex()
+	want.seed = p.index.seed
+	seats := 0
+	for _, seat := range s.desk.seats {
+		if seat == nil || seat.at != p || seat.aside != nil {
+			continue
+		}
+		seats++
+		for _, l := range seat.ledgers {
+			for h := range l.Following() {
+				if h.Outpoint.IsZero() {
+					continue
+				}
+				want.add(want.coin(&h.Outpoint), seat.number)
 			}
-			seats++
-			for _, l := range seat.ledgers {
-				for h := range l.Following() {
-					if h.Outpoint.IsZero() {
-						continue
-					}
-					want.add(want.coin(&h.Outpoint), seat.number)
-				}
-				for a := range l.outflows {
-					want.add(want.account(a), seat.number)
-				}
-			}
-			live := map[flow.Account]bool{}
-			for _, l := range seat.ledgers {
-				for r := range l.accounts() {
-					live[r.holder.Account] = live[r.holder.Account] || r.isLive()
-				}
-			}
-			for a, is := range live {
-				if is {
-					want.add(want.account(a), seat.number)
-				}
+			for a := range l.outflows {
+				want.add(want.account(a), seat.number)
 			}
 		}
-		wait, soon := ch.wait, ch.soon
-		if ch.plan(s.desk.seats); ch.wait != wait || wait && ch.soon != soon {
-			s.t.Fatalf("waits for %s, %t; want %s, %t", soon, wait, ch.soon, ch.wait)
-		}
-		if seats != ch.seats || !maps.Equal(ch.index.all(), want.all()) {
-			s.t.Fatalf("index %v; want %v", ch.index.all(), want.all())
-		}
-		for k := range ch.index.all() {
-			if !ch.index.mayHave(k.hash) {
-				s.t.Fatal("the filter hides what is followed")
+		live := map[flow.Account]bool{}
+		for _, l := range seat.ledgers {
+			for r := range l.accounts() {
+				live[r.holder.Account] = live[r.holder.Account] || r.isLive()
 			}
+		}
+		for a, is := range live {
+			if is {
+				want.add(want.account(a), seat.number)
+			}
+		}
+	}
+	wait, soon := p.wait, p.soon
+	if p.plan(s.desk.seats); p.wait != wait || wait && p.soon != soon {
+		s.t.Fatalf("waits for %s, %t; want %s, %t", soon, wait, p.soon, p.wait)
+	}
+	if seats != p.seats || !maps.Equal(p.index.all(), want.all()) {
+		s.t.Fatalf("index %v; want %v", p.index.all(), want.all())
+	}
+	for k := range p.index.all() {
+		if !p.index.mayHave(k.hash) {
+			s.t.Fatal("the filter hides what is followed")
 		}
 	}
 }
@@ -442,6 +450,7 @@ func drawLockstep(t *rapid.T) *lockstep {
 		places = append(places, Place{b.chain, b.next})
 	}
 	s.desk = NewDesk(places...)
+	s.desk.Split(rapid.IntRange(1, 3).Draw(t, "workers"))
 	if rapid.IntRange(0, 2).Draw(t, "bad graph") == 0 {
 		s.bad[pick(t, s.branches[0].worlds[0].names, "bad account")] = true
 	}
