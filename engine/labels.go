@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spoor-dev/spoor/attribute"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/trace"
 )
@@ -28,8 +29,11 @@ type Labels struct {
 	exact    map[flow.Account]Label
 	anyEVM   map[string]Label // by Account.Key
 	services int
-	Bad      []string // the first rows that were refused, or that contradict an earlier one, with the reason
-	BadRows  int      // how many there were in all
+	book     *attribute.Book // asked where the lists above say nothing; may be nil
+	at       int64           // the moment of which the book is asked
+	inBook   int             // accounts of which the book says something then
+	Bad      []string        // the first rows that were refused, or that contradict an earlier one, with the reason
+	BadRows  int             // how many there were in all
 }
 
 // keptBad bounds Labels.Bad.
@@ -50,8 +54,10 @@ func (l *Labels) Of(a flow.Account) (Label, bool) {
 	if label, ok := l.exact[a]; ok {
 		return label, true
 	}
-	label, ok := l.anyEVM[a.Key()]
-	return label, ok && a.Chain().IsEVM()
+	if label, ok := l.anyEVM[a.Key()]; ok && a.Chain().IsEVM() {
+		return label, true
+	}
+	return ofBook(l.book.LabelsOf(a, l.at, l.at))
 }
 
 // Len is how many accounts have a label.
@@ -59,7 +65,7 @@ func (l *Labels) Len() int {
 	if l == nil {
 		return 0
 	}
-	return len(l.exact) + len(l.anyEVM)
+	return len(l.exact) + len(l.anyEVM) + l.inBook
 }
 
 // Services is how many of the labels are of services.
@@ -83,6 +89,9 @@ func (l *Labels) Hash() flow.Hash {
 		for key, label := range l.anyEVM {
 			row("eip155:any "+key, label)
 		}
+		if l.book != nil {
+			rows = append(rows, fmt.Sprintf("label store %s at %d\n", l.book.Hash(), l.at))
+		}
 	}
 	slices.Sort(rows)
 	h := sha256.New()
@@ -104,7 +113,7 @@ func (l *Labels) Stop(a flow.Account) (trace.Stop, bool) {
 		return stop, true
 	case "mixer", "mixing_service", "coinjoin":
 		stop.Sink = trace.Mixer
-	case "bridge", "cross_chain_bridge":
+	case "bridge", "cross_chain_bridge", "defi_bridge":
 		stop.Sink = trace.Bridge
 	}
 	stop.Reason += " (" + label.Category + ")"

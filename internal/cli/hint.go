@@ -7,6 +7,9 @@ import (
 	"syscall"
 
 	"github.com/spoor-dev/spoor/api"
+	"github.com/spoor-dev/spoor/attribute"
+	"github.com/spoor-dev/spoor/attribute/feed"
+	"github.com/spoor-dev/spoor/attribute/labelstore"
 	decbitcoin "github.com/spoor-dev/spoor/decode/bitcoin"
 	decetl "github.com/spoor-dev/spoor/decode/etl"
 	decevm "github.com/spoor-dev/spoor/decode/evm"
@@ -60,6 +63,15 @@ var hints = []struct {
 	{table.ErrOrder, "sort the rows by block_number, then log_index, as the chain has them"},
 	{table.ErrChains, "name the chain to read with --chain, for example --chain eip155:1"},
 	{text.ErrSyntax, "docs/formats/text-chain.md shows the form"},
+
+	{labelstore.ErrChurn, "see what changes with \"spoor label diff\"; if it is right, import it with --accept"},
+	{labelstore.ErrInUse, "another spoor has the labels open: wait until it ends"},
+	{labelstore.ErrAbsent, "import some: spoor label import FILE, or spoor label import --shipped"},
+	{labelstore.ErrFormat, "use the version of spoor that wrote these labels, or import the lists into a new folder"},
+	{feed.ErrFormat, "name the format with --format; \"spoor label import --help\" lists them"},
+	{feed.ErrSchema, "the file is not what its format says: get it again, or name the format with --format; nothing of it was stored"},
+	{feed.ErrSize, "no honest list is that large: check the file"},
+	{attribute.ErrSubject, "write an address, eip155:any:0x…, domain:NAME, actor:NAME, code:0x… or pkg:ecosystem/name"},
 
 	{store.ErrFormat, "ingest into a new --store folder, or use the version of spoor that wrote this one"},
 	{store.ErrFull, "free some room on the disk and run the same command again; nothing was lost"},

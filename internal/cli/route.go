@@ -64,7 +64,7 @@ func (p *program) runRoute(cmd *cobra.Command, f traceFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	labels, err := readLabels(f.labels)
+	labels, err := traceLabels(f.labels, f.store)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,10 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spoor-dev/spoor/attribute/labelstore"
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/store/pebblestore"
 	"github.com/spoor-dev/spoor/trace"
@@ -43,8 +45,8 @@ A theft is what leaves an account (--from ACCOUNT, --from ACCOUNT@TIME), an amou
 transaction (--tx HASH:INDEX), or a file (--theft). Amounts are in the smallest unit; TIME is RFC 3339, a day, seconds
 since 1970, or block:HEIGHT.
 
-Labels (--labels, a CSV with the columns address,label,category,is_service) say where a trace ends: what arrives at a
-service is the freeze list. An account without a label that behaves like a service, with many who pay it and many whom it
+Labels (those that "spoor label import" has put beside the store, and before them --labels, a CSV with the columns
+address,label,category,is_service) say where a trace ends: what arrives at a service is the freeze list. An account without a label that behaves like a service, with many who pay it and many whom it
 pays, ends it too (--crowd): that is a judgement, and marked as one.`,
 		Example: `  spoor trace --tx 0x35f8d2f572fceaac9288e5d462117850ef2694786992a8c3f6d02612277b0877 --labels services.csv
   spoor trace --from 'bc1q…@2024-05-01' --out case42/
@@ -105,7 +107,7 @@ func (p *program) runTrace(ctx context.Context, f traceFlags) (err error) {
 	if options.Policies, err = parsePolicies(f.policies); err != nil {
 		return err
 	}
-	labels, err := readLabels(f.labels)
+	labels, err := traceLabels(f.labels, f.store)
 	if err != nil {
 		return err
 	}
@@ -255,6 +257,23 @@ func parsePolicies(text string) ([]trace.Policy, error) {
 		policies = append(policies, rule)
 	}
 	return policies, nil
+}
+
+// traceLabels reads the lists that were named, and the labels of the store's own folder if somebody has imported any. The
+// lists go before.
+func traceLabels(files []string, storeDir string) (*engine.Labels, error) {
+	labels, err := readLabels(files)
+	if err != nil {
+		return nil, err
+	}
+	if dir := engine.LabelFolder(storeDir); labelstore.Exists(dir) {
+		book, err := labelstore.ReadBook(dir)
+		if err != nil {
+			return nil, err
+		}
+		labels.UseBook(book, time.Now().Unix())
+	}
+	return labels, nil
 }
 
 func readLabels(files []string) (*engine.Labels, error) {
