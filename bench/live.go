@@ -44,20 +44,24 @@ func (c LiveConfig) withDefaults() LiveConfig {
 }
 
 // Live measures what a desk of open cases costs on a live stream, with default rules and swaps, on one core: a stream
-// that touches no case, one in which every transaction touches one, and a mixed one with many followed accounts.
+// that touches no case, one in which every transaction touches one, and a mixed one with many followed accounts. The
+// second is measured once more on all cores.
 func Live(ctx context.Context, c LiveConfig, tell Progress) ([]Figures, error) {
 	c = c.withDefaults()
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // the collector, too, works on this core
+	cores := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(cores)
 	var figures []Figures
 	for _, w := range []struct {
-		name             string
-		holders, n, rare int
+		name                    string
+		holders, n, rare, cores int
 	}{
-		{"live-elsewhere", c.Holders, c.Quiet, 0},
-		{"live-touching", c.Holders, c.Touching, 1},
-		{"live-mixed", max(c.Followed/c.Cases, 1), c.Quiet, c.Share},
+		{"live-elsewhere", c.Holders, c.Quiet, 0, 1},
+		{"live-touching", c.Holders, c.Touching, 1, 1},
+		{"live-touching-split", c.Holders, c.Touching, 1, cores},
+		{"live-mixed", max(c.Followed/c.Cases, 1), c.Quiet, c.Share, 1},
 	} {
-		f, err := live(ctx, c, w.name, w.holders, w.n, w.rare, tell)
+		runtime.GOMAXPROCS(w.cores) // the collector, too, works on these
+		f, err := live(ctx, c, w.name, w.holders, w.n, w.rare, w.cores, tell)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", w.name, err)
 		}
@@ -66,11 +70,13 @@ func Live(ctx context.Context, c LiveConfig, tell Progress) ([]Figures, error) {
 	return figures, nil
 }
 
-// live measures one workload: runs of n movements, in which one transaction in rare (0 for none) is of a thief.
-func live(ctx context.Context, c LiveConfig, name string, holders, n, rare int, tell Progress) (Figures, error) {
+// live measures one workload: runs of n movements, in which one transaction in rare (0 for none) is of a thief. The rate
+// on one core is by processor time, that on several by the clock.
+func live(ctx context.Context, c LiveConfig, name string, holders, n, rare, cores int, tell Progress) (Figures, error) {
 	ResetPeak()
 	thieves := newThieves(c.Seed, c.Cases, holders)
 	desk := trace.NewDesk()
+	desk.Split(cores)
 	cases := make([]*trace.Case, c.Cases)
 	for i := range cases {
 		var err error
@@ -106,15 +112,19 @@ func live(ctx context.Context, c LiveConfig, name string, holders, n, rare int, 
 	}
 	slices.Sort(rates)
 	slices.Sort(clock)
-	f.Rate, f.RSS = round(rates[len(rates)/2], 0), PeakRSS()
+	rate := rates[len(rates)/2]
+	if cores > 1 {
+		rate = clock[len(clock)/2]
+	}
+	f.Rate, f.RSS = round(rate, 0), PeakRSS()
 	f.P50, f.P99 = fineQuantile(slow, .5), fineQuantile(slow, .99)
 	ledgers, followed, err := conserved(cases)
 	if err != nil {
 		return Figures{}, err
 	}
-	f.Notes = fmt.Sprintf("%d cases, %d accounts followed, %d ledgers conserve every unit; %d of %d transactions touch, %d new edges; "+
-		"median of %d runs by processor time, %.0f to %.0f /s; by the clock %.0f, %.0f to %.0f /s",
-		c.Cases, followed, ledgers, touched, txs, edges, c.Runs, rates[0], rates[len(rates)-1], clock[len(clock)/2], clock[0], clock[len(clock)-1])
+	f.Notes = fmt.Sprintf("%d cores, %d cases, %d accounts followed, %d ledgers conserve every unit; %d of %d transactions touch, %d new edges; "+
+		"median of %d runs by processor time %.0f, %.0f to %.0f /s; by the clock %.0f, %.0f to %.0f /s",
+		cores, c.Cases, followed, ledgers, touched, txs, edges, c.Runs, rates[len(rates)/2], rates[0], rates[len(rates)-1], clock[len(clock)/2], clock[0], clock[len(clock)-1])
 	return f, nil
 }
 

@@ -18,7 +18,7 @@ func TestLiveIsWhatItSays(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	}
-	if got := strings.Join(names, " "); got != "live-elsewhere live-touching live-mixed" {
+	if got := strings.Join(names, " "); got != "live-elsewhere live-touching live-touching-split live-mixed" {
 		t.Errorf("workloads %s", got)
 	}
 	if !strings.Contains(figures[0].Notes, "; 0 of ") || strings.Contains(figures[1].Notes, "; 0 of ") {
@@ -29,7 +29,7 @@ func TestLiveIsWhatItSays(t *testing.T) {
 func BenchmarkLiveTouching(b *testing.B) {
 	c := LiveConfig{Seed: 1}.withDefaults()
 	for b.Loop() {
-		f, err := live(b.Context(), c, "live-touching", c.Holders, 50_000, 1, nil)
+		f, err := live(b.Context(), c, "live-touching", c.Holders, 50_000, 1, 1, nil)
 		if err != nil {
 			b.Fatal(err)
 		}

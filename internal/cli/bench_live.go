@@ -13,12 +13,13 @@ func (p *program) benchLive() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "live",
 		Short: "Measure how fast a thousand open cases eat a live stream",
-		Long: `Measure a desk of open cases on generated streams, on one core, with the default rules and swaps. Each line holds the median
-of the runs, and every ledger is checked for conservation afterwards.
+		Long: `Measure a desk of open cases on generated streams, with the default rules and swaps, on one core unless it says split. Each
+line holds the median of the runs, and every ledger is checked for conservation afterwards.
 
-  live-elsewhere  a stream that touches no case
-  live-touching   a stream in which every transaction is of a case
-  live-mixed      many followed accounts, of which few are touched`,
+  live-elsewhere       a stream that touches no case
+  live-touching        a stream in which every transaction is of a case
+  live-touching-split  the same with the cases divided among all cores, by the clock
+  live-mixed           many followed accounts, of which few are touched`,
 		Example: "  spoor bench live\n  spoor bench live --cases 100 --followed 10000 --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
