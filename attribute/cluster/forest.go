@@ -90,8 +90,14 @@ func (f *Forest) Add(e Evidence) (ID, State, error) {
 	if len(f.rows) >= math.MaxUint32-1 || len(f.accounts) >= math.MaxUint32-2 {
 		return 0, 0, ErrFull
 	}
+	id := f.add(f.node(e.A), f.node(e.B), e)
+	return id, f.row(id).state, nil
+}
+
+// add is Add of what was checked, about the accounts of two nodes.
+func (f *Forest) add(a, b node, e Evidence) ID {
 	id := ID(len(f.rows) + 1)
-	r := row{a: f.node(e.A), b: f.node(e.B), version: e.Version, heuristic: e.Heuristic, confidence: e.Confidence}
+	r := row{a: a, b: b, version: e.Version, heuristic: e.Heuristic, confidence: e.Confidence}
 	s := source{e.Tx, e.At, e.Seen}
 	if n := len(f.sources); n == 0 || f.sources[n-1] != s {
 		f.sources = append(f.sources, s)
@@ -110,7 +116,7 @@ func (f *Forest) Add(e Evidence) (ID, State, error) {
 	} else {
 		f.join(id)
 	}
-	return id, f.row(id).state, nil
+	return id
 }
 
 // node is the short name of an account, a new one if it has none.

@@ -125,7 +125,9 @@ func Read(r io.Reader) (*Forest, error) {
 	d := &decoder{r: bufio.NewReaderSize(r, 1<<16), sum: sha256.New()}
 	f := d.forest()
 	if d.err == nil {
+		d.sum.Write(d.read)
 		want := d.sum.Sum(nil)
+		d.read = d.read[:0]
 		var got [sha256.Size]byte
 		if d.raw(got[:]); d.err == nil && !bytes.Equal(got[:], want) {
 			d.fail("the checksum does not fit")
@@ -141,11 +143,11 @@ func Read(r io.Reader) (*Forest, error) {
 }
 
 type decoder struct {
-	r   *bufio.Reader
-	sum hash.Hash
-	at  int64
-	buf [1]byte
-	err error
+	r    *bufio.Reader
+	sum  hash.Hash
+	read []byte // what was read and is not in the sum yet
+	at   int64
+	err  error
 }
 
 func (d *decoder) fail(format string, args ...any) {
@@ -159,17 +161,29 @@ func (d *decoder) raw(b []byte) {
 		return
 	}
 	n, err := io.ReadFull(d.r, b)
-	d.at += int64(n)
-	d.sum.Write(b[:n])
+	d.took(b[:n])
 	if err != nil {
 		d.fail("cut short: %v", err)
 	}
 }
 
+func (d *decoder) took(b []byte) {
+	d.at += int64(len(b))
+	if d.read = append(d.read, b...); len(d.read) > 1<<16 {
+		d.sum.Write(d.read)
+		d.read = d.read[:0]
+	}
+}
+
 // ReadByte is for binary.ReadUvarint.
 func (d *decoder) ReadByte() (byte, error) {
-	d.raw(d.buf[:])
-	return d.buf[0], d.err
+	b, err := d.r.ReadByte()
+	if err != nil {
+		d.fail("cut short: %v", err)
+		return 0, d.err
+	}
+	d.took([]byte{b})
+	return b, nil
 }
 
 func (d *decoder) uint(what string, most uint64) uint64 {
@@ -291,10 +305,11 @@ func (d *decoder) row(f *Forest, sources []source, last uint64) uint64 {
 	if fate&2 != 0 {
 		f.taken[id] = Withdrawal{Seen: d.int("time"), Reason: d.text("reason", longest)}
 	}
+	if err := e.check(); err != nil {
+		d.fail("%v", err)
+	}
 	if d.err == nil {
-		if _, _, err := f.Add(e); err != nil {
-			d.fail("%v", err)
-		}
+		f.add(node(a), node(b), e)
 	}
 	return last
 }
