@@ -294,6 +294,9 @@ func toMist(all []*screen.Verdict) mistData {
 				continue
 			}
 			m.note(r.Sentence)
+			if r.Category == "" {
+				continue // who is not known has no kind of risk
+			}
 			entity := r.Entity
 			if entity == "" {
 				entity = r.List
@@ -304,11 +307,8 @@ func toMist(all []*screen.Verdict) mistData {
 				m.HackingEvent = entity
 			}
 		}
-		if v.Unknown {
-			m.note(nobodyKnows)
-		}
-		if v.Partial {
-			m.note("partial: not everything could be looked at")
+		if len(m.DetailList) == 0 {
+			m.note(why(v))
 		}
 	}
 	return m
