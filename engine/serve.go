@@ -6,12 +6,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/spoor-dev/spoor/api"
 	"github.com/spoor-dev/spoor/attribute"
-	"github.com/spoor-dev/spoor/attribute/labelstore"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
 )
@@ -19,16 +19,12 @@ import (
 // A World is what a server tells of the state that a Screener answers from. It implements api.World.
 type World struct {
 	screener *Screener
-	store    store.Store // nil where there is none
-	trouble  atomic.Pointer[error]
+	store    store.Store           // nil where there is none
+	trouble  atomic.Pointer[error] // why the labels could not be read again
 }
 
 // NewWorld is the world of a screener and of its store, which may be nil.
 func NewWorld(s *Screener, st store.Store) *World { return &World{screener: s, store: st} }
-
-// Trouble notes why the labels could not be read again, or nil when they could. While there is trouble the state says so,
-// and no verdict is given.
-func (w *World) Trouble(err error) { w.trouble.Store(&err) }
 
 // Status implements api.World.
 func (w *World) Status(context.Context) (status api.Status) {
@@ -71,39 +67,52 @@ func (w *World) Tx(ctx context.Context, c flow.Chain, id flow.Hash) (tx flow.Tx,
 	return tx, err
 }
 
-// FollowLabels reads the labels of a folder again whenever they have changed, looking every so often, until ctx is done.
-// others are books that stay. changed is told of every new state, and of why one could not be read.
-func (w *World) FollowLabels(ctx context.Context, dir string, others []*attribute.Book, every time.Duration, changed func(error)) {
+// FollowLabels reads the labels again whenever one of the files or label folders that they are from has changed, looking
+// every so often, until ctx is done. changed is told of every new state, and of why one could not be read: then no verdict is
+// given until it can be.
+func (w *World) FollowLabels(ctx context.Context, from []string, read func() ([]*attribute.Book, error), every time.Duration, changed func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	last := bookTime(dir)
+	last := labelStamps(from)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now := bookTime(dir)
-		if now.Equal(last) {
+		now := labelStamps(from)
+		if slices.Equal(now, last) {
 			continue
 		}
-		book, err := labelstore.ReadBook(dir)
+		books, err := read()
 		if err == nil {
-			w.screener.SetLabels(append([]*attribute.Book{book}, others...)...)
+			w.screener.SetLabels(books...)
 			last = now
 		}
-		w.Trouble(err)
+		w.trouble.Store(&err)
 		changed(err)
 	}
 }
 
-// bookTime is when the packed labels of a folder were written; the zero time where there are none.
-func bookTime(dir string) (newest time.Time) {
-	names, _ := filepath.Glob(filepath.Join(dir, "*.book"))
-	for _, name := range names {
-		if info, err := os.Stat(name); err == nil && info.ModTime().After(newest) {
-			newest = info.ModTime()
+// A labelStamp is what of a file changes when it does.
+type labelStamp struct {
+	name string
+	size int64
+	time int64 // nanoseconds since 1970
+}
+
+// labelStamps are those of files, and of the packed books in label folders.
+func labelStamps(from []string) (all []labelStamp) {
+	for _, name := range from {
+		books, err := filepath.Glob(filepath.Join(name, "*.book"))
+		if err != nil || len(books) == 0 {
+			books = []string{name}
+		}
+		for _, book := range books {
+			if info, err := os.Stat(book); err == nil && !info.IsDir() {
+				all = append(all, labelStamp{book, info.Size(), info.ModTime().UnixNano()})
+			}
 		}
 	}
-	return newest
+	return all
 }

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spoor-dev/spoor/api"
-	"github.com/spoor-dev/spoor/attribute/labelstore"
+	"github.com/spoor-dev/spoor/attribute"
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/engine/verdicts"
 	"github.com/spoor-dev/spoor/screen"
@@ -22,14 +22,15 @@ import (
 )
 
 type serveFlags struct {
-	store, labels, policy, record string
-	listen, keys, newKey          string
-	cert, key                     string
-	refuseStale, direct, forget   bool
-	vendor, vendorKey             string
-	vendorPrivate                 bool
-	config                        api.Config
-	reload                        time.Duration
+	store, policy, record       string
+	labels                      []string
+	listen, keys, newKey        string
+	cert, key                   string
+	refuseStale, direct, forget bool
+	vendor, vendorKey           string
+	vendorPrivate               bool
+	config                      api.Config
+	reload                      time.Duration
 }
 
 func (p *program) serve() *cobra.Command {
@@ -51,9 +52,9 @@ Without --keys only this machine may ask. --new-key makes a key: the secret on s
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.store, "store", defaultStore(), "folder of the store; without one the labels alone are asked")
-	fl.StringVar(&f.labels, "labels", "", "folder of the labels (default the one in the store's folder)")
+	fl.StringArrayVar(&f.labels, "labels", nil, "folder with labels, or CSV, repeatable (default the labels in the store's folder)")
 	fl.StringVar(&f.record, "verdicts", "", "folder where verdicts are kept (default the one in the store's folder)")
-	fl.StringVar(&f.policy, "policy", "", "file with the policy (default: no tolerance for sanctions, thresholds for the rest)")
+	fl.StringVar(&f.policy, "policy", "default", "default, lists (what is on no list is allowed), or a file with a policy")
 	fl.BoolVar(&f.direct, "direct", false, "ask the labels alone, and no chain")
 	fl.BoolVar(&f.forget, "forget", false, "keep no verdicts")
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:8420", "address to listen on")
@@ -97,31 +98,29 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	config := engine.ScreenConfig{}
-	if f.policy != "" {
-		text, err := os.ReadFile(f.policy)
-		if err != nil {
-			return fmt.Errorf("--policy: %w", err)
-		}
-		if config.Policy, err = screen.ParsePolicy(f.policy, text); err != nil {
-			return failed(err, "docs/formats/policy.md shows the form")
-		}
-	}
-	if f.labels == "" {
-		f.labels = filepath.Join(f.store, "labels")
-	}
-	book, err := labelstore.ReadBook(f.labels)
+	policy, err := readPolicy(f.policy)
 	if err != nil {
-		return failed(err, "make them with \"spoor label import --store %s FILE\"", f.store)
+		return err
+	}
+	config := engine.ScreenConfig{Policy: policy}
+	if len(f.labels) == 0 {
+		f.labels = []string{filepath.Join(f.store, "labels")}
+	}
+	read := func() ([]*attribute.Book, error) { return readBooks(f.labels, "") }
+	books, err := read()
+	if err != nil {
+		return err
 	}
 	var st store.Store // nil unless there is one: a store of nothing would be asked for exposure
 	if !f.direct {
-		opened, openErr := openStore(f.store)
+		opened, openErr := p.storeToScreen(f.store)
 		if openErr != nil {
-			return failed(openErr, "make a store with \"spoor ingest\", or ask the labels alone with --direct")
+			return openErr
 		}
-		defer func() { err = errors.Join(err, opened.Close()) }()
-		st, config.Store = opened, opened
+		if opened != nil {
+			defer func() { err = errors.Join(err, opened.Close()) }()
+			st, config.Store = opened, opened
+		}
 	}
 	if !f.forget {
 		if f.record == "" {
@@ -136,7 +135,7 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	if f.vendor != "" {
 		config.Record = nil // what is kept is what both said
 	}
-	screener := engine.NewScreener(config, book)
+	screener := engine.NewScreener(config, books...)
 	var asked api.Screener = screener
 	if f.vendor != "" {
 		forward, err := forwardTo(screener, record, f)
@@ -157,12 +156,12 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	if certificate != nil {
 		scheme = "https"
 	}
-	p.say("answers on %s://%s, with %s", scheme, l.Addr(), engine.Count(book.Len(), "label"))
+	p.say("answers on %s://%s, with %s", scheme, l.Addr(), engine.Count(screener.LabelState().Count, "label"))
 	following := make(chan struct{})
 	follow, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(following)
-		world.FollowLabels(follow, f.labels, nil, f.reload, func(err error) {
+		world.FollowLabels(follow, f.labels, read, f.reload, func(err error) {
 			if err != nil {
 				f.config.Log.Error("labels cannot be read", "error", err.Error())
 				return
