@@ -219,6 +219,21 @@ func TestExposureIsExact(t *testing.T) {
 	}
 }
 
+// Money that goes in circles does not make the bad part of it smaller.
+func TestCirclesDoNotDilute(t *testing.T) {
+	for _, circle := range []string{"me me native 100000000000000000000\n", "me you native 100000000000000000000\nyou me native 100000000000000000000\n"} {
+		st := storyStore(t, "chain eip155:1\nblock 1 aa time=1700000000\nbad me native 100000000000000000000\n"+strings.Repeat(circle, 9))
+		s := screener(t, st, nil, screenBook(t, st))
+		v, err := s.Screen(t.Context(), screen.Question{Account: who(t, st, "me"), Direction: screen.In})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(v.Exposure) != 1 || v.Exposure[0].Share != 1_000_000_000 || v.Exposure[0].Value != v.Covered[0].Total || v.Decision != screen.Block {
+			t.Errorf("after %q: %s, %+v", circle, v.Decision, v.Exposure)
+		}
+	}
+}
+
 func TestTransferSaysWhatOfItIsTainted(t *testing.T) {
 	st := storyStore(t, screenChain)
 	s := screener(t, st, nil, screenBook(t, st))
