@@ -119,7 +119,7 @@ func parseKey(f []string) (Key, error) {
 // NewKey makes a key of 256 random bits: the secret for the caller, and the line for the key file.
 func NewKey(name string, scopes Scope) (secret, line string, err error) {
 	if !isToken(name, 40) {
-		return "", "", fmt.Errorf("the name %.40q: want 1 to 40 of the characters a-z A-Z 0-9 - _ .", name)
+		return "", "", fmt.Errorf("the name %.40q: want 1 to 40 letters, digits, dots and dashes", name)
 	}
 	var b [32]byte
 	rand.Read(b[:])

@@ -84,6 +84,7 @@ holds the figures of one workload; bench/README.md keeps those of a known machin
 	c.AddCommand(p.benchQuality())
 	c.AddCommand(p.benchGenerate())
 	c.AddCommand(p.benchScreen())
+	c.AddCommand(p.benchHTTP())
 	c.Flags().StringVar(&dir, "dir", "", "keep the generated stores here (default a temporary folder, removed afterwards)")
 	return c
 }
