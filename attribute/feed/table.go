@@ -36,7 +36,6 @@ func (r row) text() string { return strings.Join(r.fields, ",") }
 type shape struct {
 	columns string // all must be there
 	source  attribute.Source
-	partial bool
 	read    func(*lister, row) error
 }
 

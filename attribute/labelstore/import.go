@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,7 +14,8 @@ import (
 
 // Options are the configuration of an Import. Seen must be given.
 type Options struct {
-	Seen     int64 // when the listing came to be known, in seconds since 1970 UTC; later than the source's last import
+	Seen     int64 // when the listing came to be known, in seconds since 1970 UTC; later than the source's last import, see Replay
+	Replay   bool  // Seen is of a history that is loaded; else it is now, and is moved behind an import of the same second
 	Accept   bool  // a human has looked at the changes: no churn guard
 	MaxChurn int   // percent of what the source said before that may change at once; 20 if 0
 }
@@ -55,6 +57,10 @@ func report(l *attribute.Listing, p *attribute.Plan, seen int64) Report {
 
 // Diff says what importing a listing would change, and changes nothing.
 func (s *Store) Diff(l *attribute.Listing, o Options) (*attribute.Plan, Report, error) {
+	o, err := s.inOrder(l, o)
+	if err != nil {
+		return nil, Report{}, err
+	}
 	p, err := attribute.MakePlan(s.Book(), l, o.Seen)
 	if err != nil {
 		return nil, Report{}, fmt.Errorf("labels of %s: %w", l.Source.ID, err)
@@ -67,6 +73,19 @@ func (s *Store) Diff(l *attribute.Listing, o Options) (*attribute.Plan, Report, 
 	return p, r, nil
 }
 
+// inOrder makes sure that versions of a label follow each other in time: two imports of a source are never of the same second.
+func (s *Store) inOrder(l *attribute.Listing, o Options) (Options, error) {
+	last, err := s.feed(l.Source.ID)
+	if err != nil || o.Seen > last.Seen {
+		return o, err
+	}
+	if o.Replay || last.Seen-o.Seen > 1 {
+		return o, fmt.Errorf("labels of %s: seen at %d, but the last list of the source was seen at %d already", l.Source.ID, o.Seen, last.Seen)
+	}
+	o.Seen = last.Seen + 1
+	return o, nil
+}
+
 // Import takes a listing in: its labels, its quarantine and the note that it was read are stored all or none, and have survived
 // a crash when Import returns. Then Book holds them. Errors: ErrChurn, with a report that is Held.
 func (s *Store) Import(l *attribute.Listing, o Options) (Report, error) {
@@ -75,19 +94,18 @@ func (s *Store) Import(l *attribute.Listing, o Options) (Report, error) {
 	if id := l.Source.ID; id == "" || len(id) > 100 || strings.ContainsRune(id, 0) {
 		return Report{}, fmt.Errorf("labels of %.100q: a source has an id of 1 to 100 bytes", id)
 	}
-	last, err := s.feed(l.Source.ID)
-	if err != nil {
-		return Report{}, err
-	}
-	if o.Seen <= last.Seen {
-		return Report{}, fmt.Errorf("labels of %s: seen at %d, but the last list of the source was seen at %d already", l.Source.ID, o.Seen, last.Seen)
-	}
 	plan, r, err := s.Diff(l, o)
 	if err != nil {
 		return Report{}, err
 	}
 	if r.Held {
 		return r, fmt.Errorf("labels of %s: %w: %d new, %d changed and %d ended beside %d that held, %d %%", l.Source.ID, ErrChurn, r.New, r.Changed, r.Ended, r.Before, r.Churn)
+	}
+	// What is seen in the second after this one must not be asked for before it: who screens now would not find it.
+	if wait := time.Until(time.Unix(r.Seen, 0)); wait > 2*time.Second {
+		return r, fmt.Errorf("labels of %s: seen at %d, which is in the future", l.Source.ID, r.Seen)
+	} else if wait > 0 {
+		time.Sleep(wait)
 	}
 	generation, err := s.generation()
 	if err != nil {

@@ -77,8 +77,14 @@ func TestImportKeepsWhatWasKnownWhen(t *testing.T) {
 	}
 	mustImport(t, s, listing("a", 1, 2, 3), Options{Seen: 300})
 	mustImport(t, s, listing("b", 1), Options{Seen: 150})
-	if _, err := s.Import(listing("a", 1), Options{Seen: 300}); err == nil {
+	if _, err := s.Import(listing("a", 1), Options{Seen: 300, Replay: true}); err == nil {
 		t.Error("a list seen at the moment of the last one was imported")
+	}
+	if _, err := s.Import(listing("a", 1), Options{Seen: 200}); err == nil {
+		t.Error("a list seen long before the last one was imported")
+	}
+	if _, r, err := s.Diff(listing("a", 1), Options{Seen: 299}); err != nil || r.Seen != 301 {
+		t.Errorf("a list of the second of the last one: seen at %d, %v; want 301", r.Seen, err)
 	}
 	if q, err := s.Quarantine("a"); err != nil || len(q) != 0 { // the last import refused nothing
 		t.Errorf("Quarantine = %v, %v; want none", q, err)

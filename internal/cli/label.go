@@ -104,7 +104,7 @@ func (p *program) readLists(cmd *cobra.Command, f *listFlags, args []string) ([]
 		return nil, o, misuse(errors.New("--max-churn is negative"), "it is a number of percent")
 	}
 	var err error
-	if f.seen != "" {
+	if o.Replay = f.seen != ""; o.Replay {
 		if o.Seen, err = engine.ParseTime(f.seen); err != nil {
 			return nil, o, misuse(err, "--seen takes a day, RFC 3339, or seconds since 1970")
 		}
