@@ -239,3 +239,22 @@ func TestTooManyAtOnceAreToldSo(t *testing.T) {
 		t.Errorf("afterwards: status %d", w.Code)
 	}
 }
+
+func TestALongBatchKeepsItsOrder(t *testing.T) {
+	s, _ := newTestServer(t, nil)
+	var in strings.Builder
+	for i := range 500 {
+		address := []string{knownAddress, ofacAddress, panicAddress, "nobody", mixedAddress}[i%5]
+		fmt.Fprintf(&in, "{\"id\":\"n%d\",\"address\":%q}\n", i, address)
+	}
+	out := strings.Split(strings.TrimSpace(do(s, "POST", "/v1/batch", in.String()).Body.String()), "\n")
+	if len(out) != 501 || !strings.Contains(out[500], `"done":{"lines":500,"errors":200,"decisions":{"allow":100,"block":100,"hold":100}}`) {
+		t.Fatalf("%d lines, the last is %s", len(out), out[len(out)-1])
+	}
+	for i, line := range out[:500] {
+		want := []string{`"decision":"allow"`, `"decision":"block"`, `"status":500`, `"status":400`, `"decision":"hold"`}[i%5]
+		if !strings.HasPrefix(line, fmt.Sprintf(`{"line":%d,`, i+1)) || !strings.Contains(line, want) || i%5 != 2 && !strings.Contains(line, fmt.Sprintf(`"id":"n%d"`, i)) {
+			t.Fatalf("line %d: %s; want %s", i+1, line, want)
+		}
+	}
+}

@@ -6,8 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spoor-dev/spoor/flow"
@@ -180,6 +184,18 @@ type batchDone struct {
 	Decisions map[string]int `json:"decisions"`
 }
 
+// batchWindow is how many lines of a batch are answered at once, and batchWorkers by how many.
+const (
+	batchWindow  = 64
+	batchWorkers = 8
+)
+
+// A batchText is one line of a batch as it came.
+type batchText struct {
+	line int
+	text []byte
+}
+
 // askBatch: POST /v1/batch. Lines come in and go out as they come, in their order, however many there are.
 func askBatch(c *call) *fault {
 	select {
@@ -197,33 +213,15 @@ func askBatch(c *call) *fault {
 	enc := json.NewEncoder(out)
 	done := batchDone{Decisions: map[string]int{}}
 	c.w.Header().Set("Content-Type", "application/x-ndjson")
-	extend(rc, c.config.ReadTimeout)
-	for n := 1; ; n++ {
-		if in.Buffered() == 0 {
-			if out.Flush() != nil || rc.Flush() != nil {
-				return nil // nobody listens
-			}
-			extend(rc, c.config.ReadTimeout)
+	n := 0
+	for {
+		if out.Flush() != nil || rc.Flush() != nil {
+			return nil // nobody listens
 		}
-		line, err := in.ReadSlice('\n')
-		text := bytes.TrimSpace(line)
-		if err != nil && !errors.Is(err, io.EOF) || n > c.config.MaxLines {
-			f := &fault{status: 400, word: "body", title: "The batch broke off"}
-			switch {
-			case errors.Is(err, bufio.ErrBufferFull):
-				f = &fault{status: 413, word: "too-large", title: "The line is too long"}
-			case err == nil:
-				f = &fault{status: 413, word: "too-large", title: "The batch has too many lines"}
-			}
-			p := f.problem(c.id)
-			enc.Encode(batchLine{Line: n, Error: &p})
-			out.Flush()
-			rc.Flush()
-			panic(http.ErrAbortHandler) // so that nobody takes it for a whole answer
-		}
-		if len(text) > 0 {
-			l := c.batchLine(c.ctx, text)
-			l.Line = n
+		extend(rc, c.config.ReadTimeout)
+		window, end, broken := c.readWindow(in, &n)
+		extend(rc, c.config.ReadTimeout+c.config.Timeout*batchWindow/batchWorkers)
+		for _, l := range c.answerWindow(window) {
 			done.Lines++
 			if l.Verdict != nil {
 				done.Decisions[l.Verdict.Decision.String()]++
@@ -234,12 +232,80 @@ func askBatch(c *call) *fault {
 				return nil
 			}
 		}
-		if err != nil { // the end
+		if broken != nil {
+			p := broken.problem(c.id)
+			enc.Encode(batchLine{Line: n, Error: &p})
+			out.Flush()
+			rc.Flush()
+			panic(http.ErrAbortHandler) // so that nobody takes it for a whole answer
+		}
+		if end {
 			enc.Encode(batchLine{Done: &done})
 			out.Flush()
 			return nil
 		}
 	}
+}
+
+// readWindow waits for one line, and takes those that have come with it. n counts the lines.
+func (c *call) readWindow(in *bufio.Reader, n *int) (window []batchText, end bool, broken *fault) {
+	for len(window) < batchWindow {
+		if len(window) > 0 {
+			if b, err := in.Peek(in.Buffered()); err != nil || bytes.IndexByte(b, '\n') < 0 {
+				return window, false, nil // who sends one line at a time waits for its answer
+			}
+		}
+		line, err := in.ReadSlice('\n')
+		end = errors.Is(err, io.EOF)
+		if end && len(line) == 0 {
+			return window, true, nil
+		}
+		*n++
+		switch {
+		case errors.Is(err, bufio.ErrBufferFull):
+			return window, false, &fault{status: 413, word: "too-large", title: "The line is too long"}
+		case err != nil && !end:
+			return window, false, &fault{status: 400, word: "body", title: "The batch broke off"}
+		case *n > c.config.MaxLines:
+			return window, false, &fault{status: 413, word: "too-large", title: "The batch has too many lines"}
+		}
+		if text := bytes.TrimSpace(line); len(text) > 0 {
+			window = append(window, batchText{*n, bytes.Clone(text)})
+		}
+		if end {
+			return window, true, nil
+		}
+	}
+	return window, false, nil
+}
+
+// answerWindow answers lines by several workers, in their order.
+func (c *call) answerWindow(window []batchText) []batchLine {
+	out := make([]batchLine, len(window))
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range min(len(window), batchWorkers) {
+		group.Go(func() {
+			for i := next.Add(1) - 1; int(i) < len(window); i = next.Add(1) - 1 {
+				out[i] = c.answerLine(window[i])
+			}
+		})
+	}
+	group.Wait()
+	return out
+}
+
+// answerLine answers one line, whatever happens: a mistake of ours costs that line its verdict, and nothing else.
+func (c *call) answerLine(t batchText) (l batchLine) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.config.Log.Error("panic", "id", c.id, "route", c.route.name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			problem := (&fault{status: 500, title: "Internal error", detail: "the server made a mistake"}).problem(c.id)
+			l = batchLine{Error: &problem}
+		}
+		l.Line = t.line
+	}()
+	return c.batchLine(c.ctx, t.text)
 }
 
 // extend gives the other side so much more time.
