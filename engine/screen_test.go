@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -354,5 +355,55 @@ func TestRescreenTellsWhatChanged(t *testing.T) {
 	}
 	if then, err := s.History(t.Context(), stranger, screenNow, 10); err != nil || len(then) != 1 || then[0].Decision != screen.Attention {
 		t.Errorf("history of then: %v, %+v", err, then)
+	}
+}
+
+// Questions, new labels and rescreening go on at once, and every answer is from one state of the labels.
+func TestScreenersAreShared(t *testing.T) {
+	st := storyStore(t, screenChain)
+	record, err := verdicts.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer record.Close()
+	stranger := who(t, st, "stranger")
+	without := screenBook(t, st)
+	with := book(t, listed(stranger, "Stranger", attribute.Sanction))
+	s := screener(t, st, record, without)
+	var group sync.WaitGroup
+	answers := make(chan screen.Verdict, 200)
+	for range 4 {
+		group.Go(func() {
+			for range 50 {
+				v, err := s.Screen(t.Context(), screen.Question{Account: stranger})
+				if err != nil {
+					t.Error(err)
+				}
+				answers <- v
+			}
+		})
+	}
+	for i := range 20 {
+		s.SetLabels(without, with)
+		if i%2 == 0 {
+			s.SetLabels(without)
+		}
+		for _, err := range s.Rescreen(t.Context()) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	group.Wait()
+	close(answers)
+	decisions := map[flow.Hash]screen.Decision{}
+	for v := range answers {
+		if before, ok := decisions[v.LabelHash]; ok && before != v.Decision {
+			t.Errorf("the same labels gave %s and %s", before, v.Decision)
+		}
+		decisions[v.LabelHash] = v.Decision
+	}
+	if len(decisions) > 2 {
+		t.Errorf("%d states of the labels were seen, there are two", len(decisions))
 	}
 }

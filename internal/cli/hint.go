@@ -14,7 +14,9 @@ import (
 	decetl "github.com/spoor-dev/spoor/decode/etl"
 	decevm "github.com/spoor-dev/spoor/decode/evm"
 	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/engine/verdicts"
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/screen"
 	"github.com/spoor-dev/spoor/source/bitcoin"
 	"github.com/spoor-dev/spoor/source/etl"
 	"github.com/spoor-dev/spoor/source/evm"
@@ -35,6 +37,8 @@ var hints = []struct {
 }{
 	{context.Canceled, "run the same command again; an ingest goes on where it was"},
 	{engine.ErrAbsent, "check --store, --chain and the time; \"spoor ingest --help\" shows how to read the blocks that hold it"},
+	{verdicts.ErrInUse, "another spoor keeps verdicts there: wait until it ends, or name another folder with --verdicts"},
+	{screen.ErrPolicy, "docs/formats/policy.md shows the form of a policy"},
 	{engine.ErrNoGain, "name the account that the money left with --from, or another transaction"},
 	{engine.ErrCoins, "name outputs with --tx HASH:INDEX, or all that leaves the account with --from ACCOUNT"},
 	{engine.ErrAsset, "name it once: --asset takes a CAIP-19 identifier, a token contract, or the ticker of the chain's coin"},
@@ -85,6 +89,7 @@ var hints = []struct {
 	{fs.ErrNotExist, "check the path; paths are relative to the folder where the command runs"},
 	{fs.ErrPermission, "the folder must be readable and, for --store and --out, writable by you"},
 	{syscall.ENOTDIR, "a part of the path is a file where a folder is needed"},
+	{screen.ErrBlind, "nothing was decided, which is not allow: mend what the message names, and ask again"},
 	{syscall.EISDIR, "name a file, not a folder"},
 }
 
