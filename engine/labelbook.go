@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +48,8 @@ func (l *Labels) UseBook(b *attribute.Book, at int64) {
 	l.book, l.at, l.inBook = b, at, 0
 	last := attribute.Subject{}
 	service := false
+	h := sha256.New()
+	var row []byte
 	for label := range b.InForce(at, at) {
 		if _, isAccount := label.Subject.Account(); !isAccount || label.Stance != attribute.Asserts {
 			continue
@@ -59,7 +62,11 @@ func (l *Labels) UseBook(b *attribute.Book, at int64) {
 			service = true
 			l.services++
 		}
+		row, _ = label.Subject.AppendBinary(row[:0]) // an account has a stored form
+		row = fmt.Appendf(row, " %q %q %q %q %t %d\n", label.Name, label.Actor, label.Category, label.Source.ID, label.Service, label.Confidence)
+		h.Write(row)
 	}
+	l.bookHash = flow.Hash(h.Sum(nil))
 }
 
 // ofBook is the one of these labels that a trace shows and ends by; ok is false where nobody asserts anything.

@@ -32,6 +32,7 @@ type Labels struct {
 	book     *attribute.Book // asked where the lists above say nothing; may be nil
 	at       int64           // the moment of which the book is asked
 	inBook   int             // accounts of which the book says something then
+	bookHash flow.Hash       // digest of what it says then
 	Bad      []string        // the first rows that were refused, or that contradict an earlier one, with the reason
 	BadRows  int             // how many there were in all
 }
@@ -90,7 +91,7 @@ func (l *Labels) Hash() flow.Hash {
 			row("eip155:any "+key, label)
 		}
 		if l.book != nil {
-			rows = append(rows, fmt.Sprintf("label store %s at %d\n", l.book.Hash(), l.at))
+			rows = append(rows, fmt.Sprintf("label store %s\n", l.bookHash))
 		}
 	}
 	slices.Sort(rows)
