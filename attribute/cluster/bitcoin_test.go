@@ -70,6 +70,9 @@ func TestReadBitcoin(t *testing.T) {
 		"many-outputs":          {"p1:100000", "p11:1 p12:2 p13:3 p14:4 p15:5 p16:6 p17:7 p18:8 p19:9 p20:10 p21:11", ""},
 		"seen-before":           {"p1:100000", "w3:50000 p9:49123", "type-change 40 p9"},
 		"payjoin":               {"p1:50123 p2:80321", "p3:65111 p4:65021", "-"},
+		"payjoin-just-so":       {"p1:50123 p2:65423", "p3:65111 p4:50123", "-"},
+		"no-payjoin-if-needed":  {"p1:50123 p2:65422", "p3:65111 p4:50122", "multi-input 90 p2, one-time-change 50 p4, optimal-change 30 p4"},
+		"whirlpool":             {"w1:100000 w2:100000 w3:100000 w4:100100 w5:210000", "w6:100000 w7:100000 w8:100000 w9:100000 w10:100000", "-"},
 		"no-payjoin-if-round":   {"p1:50123 p2:80321", "p3:65000 p4:65021", "multi-input 90 p2"},
 		"stonewall":             {"w1:70000 w2:80000", "w3:40000 w4:40000 w5:29000 w6:39000", "-"},
 		"stonewall-of-one":      {"w1:170000", "w3:40000 w4:40000 w5:29123", "one-time-change 50 w5"},
@@ -106,6 +109,26 @@ func TestReadBitcoin(t *testing.T) {
 	direct := ReadBitcoin(bitcoinTx(t, "p1:5000 p2:7000", "p3:5000 p1:6500"), nil, 0)
 	if want := (Change{1, DirectChange, 100}); len(direct.Changes) != 1 || direct.Changes[0] != want {
 		t.Errorf("direct change %+v; want %+v", direct.Changes, want)
+	}
+}
+
+func TestWhirlpoolHasOldAndNewCoins(t *testing.T) {
+	const outputs = "w6:100000 w7:100000 w8:100000 w9:100000 w10:100000"
+	for name, tt := range map[string]struct {
+		in   string
+		want Mix
+	}{
+		"old-and-new": {"w1:100000 w2:100000 w3:100000 w4:100100 w5:210000", Whirlpool},
+		"none-old":    {"w1:100100 w2:100100 w3:100100 w4:100100 w5:100100", EqualOutputs},
+		"none-new":    {"w1:100000 w2:100000 w3:100000 w4:100000 w5:100000", EqualOutputs},
+		"too-little":  {"w1:100000 w2:100000 w3:100000 w4:100100 w5:100099", EqualOutputs},
+		"too-much":    {"w1:100000 w2:100000 w3:100000 w4:100100 w5:210001", EqualOutputs},
+		"script":      {"w1:100000 w2:100000 w3:100000 w4:100100 s5:110000", EqualOutputs},
+		"one-twice":   {"w1:100000 w1:100000 w3:100000 w4:100100 w5:110000", 0},
+	} {
+		if c, _ := Detect(bitcoinTx(t, tt.in, outputs)); c.Mix != tt.want {
+			t.Errorf("%s: %s; want %s", name, c.Mix, tt.want)
+		}
 	}
 }
 

@@ -281,7 +281,7 @@ func (s *sheet) tx0() (CoinJoin, bool) {
 // small ones of a private coordinator are told with less confidence.
 func (s *sheet) wasabi2() (CoinJoin, bool) {
 	const least = 5_000
-	if len(s.in) < 5 || len(s.out) < 5 || !s.sortedIn || !s.sortedOut || s.early(wasabi2Since) || !s.keys(true) || s.distinct < 2 {
+	if len(s.in) < 5 || len(s.out) < 5 || !s.sortedIn || !s.sortedOut || s.early(wasabi2Since) || !s.keys(true) || s.distinct < 2 || s.values < 2 {
 		return CoinJoin{}, false
 	}
 	standard, kinds := 0, map[uint64]bool{}

@@ -46,6 +46,7 @@ func TestDeposits(t *testing.T) {
 		"at-once":           {[]flow.Tx{pay(10, 1, 50, coin, ether), pay(10, 50, 95, coin, ether)}, "1>50 80"},
 		"late":              {[]flow.Tx{pay(10, 1, 50, coin, ether), pay(1610, 50, 95, coin, ether)}, "1>50 60"},
 		"less":              {[]flow.Tx{pay(10, 1, 50, coin, ether), pay(10, 50, 95, coin, ether-ether/100)}, "1>50 40"},
+		"at-the-limit":      {[]flow.Tx{pay(10, 1, 50, coin, ether), pay(3210, 50, 95, coin, ether)}, "1>50 40"},
 		"too-late":          {[]flow.Tx{pay(10, 1, 50, coin, ether), pay(3211, 50, 95, coin, ether)}, ""},
 		"too-little":        {[]flow.Tx{pay(10, 1, 50, coin, ether), pay(10, 50, 95, coin, ether-ether/100-1)}, ""},
 		"more":              {[]flow.Tx{pay(10, 1, 50, coin, ether), pay(10, 50, 95, coin, ether+1)}, ""},
@@ -202,6 +203,12 @@ func TestThrough(t *testing.T) {
 	}
 	if said, all := f.Through(who(4), l, 0, 2); all || len(said) != 2 {
 		t.Errorf("said of a04 by two members: %+v, %v", said, all)
+	}
+	l[who(2)] = []Label{{"Lazarus", "sanctions", "ofac", 30}} // nearer, but less sure of itself
+	l[who(1)], l[who(4)] = nil, nil
+	l[who(3)] = []Label{{"Lazarus", "sanctions", "ofac", 100}}
+	if said, _ := f.Through(who(1), l, 0, 10); len(said) != 1 || said[0].Via != who(3) || said[0].Confidence != 50 {
+		t.Errorf("the surest of two who have one label: %+v", said)
 	}
 	if said, all := f.Through(who(7), l, 0, 2); !all || said != nil {
 		t.Errorf("said of a stranger: %+v, %v", said, all)
