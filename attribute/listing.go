@@ -31,12 +31,11 @@ type Reason string
 
 // The reasons.
 const (
-	BadChecksum  Reason = "checksum"       // the form of an address, and a wrong checksum
-	NotAddress   Reason = "not-an-address" // the form of no address that is known
-	WrongTicker  Reason = "wrong-ticker"   // the address is of another chain than the row says: filed by the address
-	BadRow       Reason = "bad-row"        // the row breaks the schema of its format
-	Warned       Reason = "warning-list"   // nobody is to call this address bad: burn addresses, well-known contracts
-	Contradicted Reason = "contradicts"    // the row says something else than an earlier row of the same list
+	BadChecksum Reason = "checksum"       // the form of an address, and a wrong checksum
+	NotAddress  Reason = "not-an-address" // the form of no address that is known
+	WrongTicker Reason = "wrong-ticker"   // the address is of another chain than the row says: filed by the address
+	BadRow      Reason = "bad-row"        // the row breaks the schema of its format
+	Warned      Reason = "warning-list"   // nobody is to call this address bad: burn addresses, well-known contracts
 )
 
 // Check reports whether every row is accounted for.

@@ -111,11 +111,14 @@ func (s *Store) Import(l *attribute.Listing, o Options) (Report, error) {
 	if err != nil {
 		return r, err
 	}
+	if plan.Stored()+len(plan.Ended) == 0 { // the book stays as it is
+		return r, s.commit(plan, l, r, generation)
+	}
 	if err := s.mark(); err != nil {
 		return r, err
 	}
 	if err := s.commit(plan, l, r, generation+1); err != nil {
-		return r, fmt.Errorf("labels of %s: %w", l.Source.ID, err)
+		return r, err
 	}
 	if err := s.rebuild(generation + 1); err != nil {
 		return r, err
@@ -124,6 +127,11 @@ func (s *Store) Import(l *attribute.Listing, o Options) (Report, error) {
 }
 
 func (s *Store) commit(plan *attribute.Plan, l *attribute.Listing, r Report, generation uint64) (err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("labels of %s: %w", l.Source.ID, err)
+		}
+	}()
 	b := s.db.NewBatch()
 	defer b.Close()
 	known := len(s.list)

@@ -163,6 +163,13 @@ func TestChurnGuardWaitsForAHuman(t *testing.T) {
 	if r := mustImport(t, s, partial, Options{Seen: 4}); r.Ended != 0 || r.New != 1 {
 		t.Errorf("partial: %+v; want nothing ended", r)
 	}
+	same := s.Book()
+	if r := mustImport(t, s, listing("a", append(span(0, 10), 500)...), Options{Seen: 5}); r.Unchanged != 11 || s.Book() != same {
+		t.Errorf("the same list again: %+v; want the same book", r)
+	}
+	if feeds, err := s.Feeds(); err != nil || feeds[0].Seen != 5 {
+		t.Errorf("Feeds = %+v, %v; want the last import", feeds, err)
+	}
 	if r := mustImport(t, s, listing("b"), Options{Seen: 4}); r.Before != 0 || r.Held {
 		t.Errorf("first list of another source: %+v", r)
 	}
