@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"iter"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -31,10 +33,10 @@ var (
 // The keys of the record; docs/formats/verdict.md describes them. Numbers are big-endian.
 //
 //	'f'                                                            -> version of the format
-//	'v' + len(subject) 2 + subject + given 8 + id 32               -> the verdict, as JSON
-//	'i' + id 32 + given 8                                          -> the subject
+//	'v' + len(subject) 2 + subject + given 8 + number 8 + id 32    -> the verdict, as JSON
+//	'i' + id 32 + given 8 + number 8                               -> the subject
 //
-// A subject is its chain, a zero byte and the account's key.
+// A subject is its chain, a zero byte and the account's key. Numbers of verdicts rise: they order those of one second.
 const (
 	formatKey     = "f"
 	formatVersion = "1"
@@ -46,6 +48,7 @@ const (
 type Record struct {
 	db   *pebble.DB
 	lock *pebble.Lock
+	last atomic.Int64 // the number that was given out last
 }
 
 // Open opens the record of a folder, which is made if it is not there. Errors: ErrInUse, ErrFormat.
@@ -62,6 +65,7 @@ func open(dir string) (opened *Record, err error) {
 		return nil, err
 	}
 	r := &Record{}
+	r.last.Store(time.Now().UnixNano()) // above those of earlier openings
 	if r.lock, err = pebble.LockDirectory(dir, vfs.Default); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 	}
@@ -123,7 +127,7 @@ func prefixOf(subject []byte) []byte {
 	return append(binary.BigEndian.AppendUint16([]byte{verdictMark}, uint16(len(subject))), subject...)
 }
 
-// Append implements screen.Verdicts. Verdicts that are there already are kept as they are.
+// Append implements screen.Verdicts. A verdict that is given again is a record of its own.
 func (r *Record) Append(ctx context.Context, all ...screen.Verdict) (err error) {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -139,6 +143,7 @@ func (r *Record) Append(ctx context.Context, all ...screen.Verdict) (err error) 
 			return fmt.Errorf("append verdict about %s: %w", v.Subject, err)
 		}
 		given := binary.BigEndian.AppendUint64(nil, uint64(v.Given))
+		given = binary.BigEndian.AppendUint64(given, uint64(r.last.Add(1)))
 		subject := subjectOf(v.Subject)
 		key := append(append(prefixOf(subject), given...), v.ID[:]...)
 		if err := b.Set(key, text, nil); err != nil {

@@ -101,6 +101,39 @@ func TestRecordFindsWhatItKeeps(t *testing.T) {
 	}
 }
 
+func TestTheOrderOfOneSecond(t *testing.T) {
+	dir := t.TempDir()
+	want := []screen.Decision{}
+	for i := range 12 {
+		r, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := screen.Decision(i%4 + 1)
+		want = append([]screen.Decision{d}, want...)
+		if err := r.Append(t.Context(), verdict(t, someone(1), 10, d)); err != nil {
+			t.Fatal(err)
+		}
+		found, err := r.Find(t.Context(), someone(1), 10, 100)
+		if err != nil || len(found) != len(want) {
+			t.Fatalf("%d verdicts, %v; want %d", len(found), err, len(want))
+		}
+		for k, v := range found {
+			if v.Decision != want[k] {
+				t.Fatalf("verdict %d from the newest is %s; want %s", k, v.Decision, want[k])
+			}
+		}
+		for v, err := range r.Newest(t.Context()) {
+			if err != nil || v.Decision != d {
+				t.Fatalf("the newest is %s, %v; want %s", v.Decision, err, d)
+			}
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestRecordRefuses(t *testing.T) {
 	dir := t.TempDir()
 	r, err := Open(dir)

@@ -58,7 +58,7 @@ Exit codes: 0 allow, 3 attention or hold, 4 block, 2 an address that is none (ne
 	}
 	fl := c.Flags()
 	fl.StringVar(&f.store, "store", defaultStore(), "folder of the store; without one the labels alone are asked")
-	fl.StringArrayVar(&f.labels, "labels", nil, "folder with labels, or CSV, repeatable (default the labels in the store's folder)")
+	fl.StringArrayVar(&f.labels, "labels", nil, "folder with labels, or CSV, repeatable (default those of the store, or those that ship with Spoor)")
 	fl.StringVar(&f.record, "verdicts", "", "folder where verdicts are kept (default the one in the store's folder)")
 	fl.StringVar(&f.policy, "policy", "default", "default, lists (what is on no list is allowed), or a file with a policy")
 	fl.StringVar(&f.chain, "chain", "", "chain of addresses that are written without one")
@@ -99,7 +99,7 @@ func (p *program) runScreen(ctx context.Context, f screenFlags, args []string, s
 			config.Store = st
 		}
 	}
-	books, err := readBooks(f.labels, filepath.Join(f.store, "labels"))
+	books, err := p.booksToScreen(f.labels, f.store)
 	if err != nil {
 		return err
 	}
@@ -192,6 +192,21 @@ func readPolicy(name string) (*screen.Policy, error) {
 		return nil, misuse(err, "docs/formats/policy.md shows the form of a policy")
 	}
 	return policy, nil
+}
+
+// booksToScreen reads the labels that are named; without names those of the store, or those that ship with Spoor.
+func (p *program) booksToScreen(names []string, store string) ([]*attribute.Book, error) {
+	if len(names) > 0 {
+		return readBooks(names, "")
+	}
+	book, err := engine.ReadLabelBook(engine.LabelFolder(store))
+	if err != nil {
+		return nil, fmt.Errorf("no labels, nothing can be screened: %w", err)
+	}
+	if book.Shipped {
+		p.say("no labels were imported: those that ship with Spoor are asked, whose list of sanctions is of %s", time.Unix(book.Sanctions, 0).UTC().Format(time.DateOnly))
+	}
+	return []*attribute.Book{book.Book}, nil
 }
 
 // readBooks reads label folders and CSV files; without names the folder that stands beside the store.

@@ -81,7 +81,7 @@ func TestScreenExitCodes(t *testing.T) {
 func TestScreenIsNeverReadyWithoutLabels(t *testing.T) {
 	store, labels := screenStore(t)
 	for name, args := range map[string][]string{
-		"no-labels":    {"--store", store},
+		"no-folder":    {"--store", store, "--labels", t.TempDir()},
 		"no-such-file": {"--store", store, "--labels", filepath.Join(store, "nothing.csv")},
 		"a-bad-row":    {"--store", store, "--labels", writeText(t, "bad.csv", "address,label\n0x12,short\n")},
 		"not-a-store":  {"--store", writeText(t, "file", "no store"), "--labels", labels, "--verdicts", writeText(t, "file", "no record")},
@@ -89,6 +89,14 @@ func TestScreenIsNeverReadyWithoutLabels(t *testing.T) {
 		if code, out, errs := run(t, append([]string{"screen", "-q", screenService}, args...)...); code != 1 || out != "" {
 			t.Errorf("%s: exit %d, %s%s; want exit 1 and no verdict", name, code, out, errs)
 		}
+	}
+	// What ships with Spoor is old: it can block, and never allow.
+	fresh := []string{"screen", "--json", "--store", filepath.Join(t.TempDir(), "fresh")}
+	if code, out, errs := run(t, append(fresh, "0x098B716B8Aaf21512996dC57EB0615e2383E2f96")...); code != 4 || !strings.Contains(errs, "ship with Spoor") {
+		t.Errorf("a listed address and the labels that ship: exit %d, %s%s; want 4", code, out, errs)
+	}
+	if code, out, errs := run(t, append(fresh, screenService)...); code != 3 || !strings.Contains(out, `"unknown":true`) {
+		t.Errorf("a stranger and the labels that ship: exit %d, %s%s; want 3", code, out, errs)
 	}
 	if code, out, _ := run(t, "screen", "--forget", "--store", filepath.Join(t.TempDir(), "none"), "--labels", labels, "--json", screenNobody); code != 3 || !strings.Contains(out, `"direct":true`) {
 		t.Errorf("labels alone: exit %d, %s", code, out)
@@ -151,7 +159,9 @@ func stream(t testing.TB, input string, args ...string) (lines []string, stderr 
 
 func TestScreenAgainAndHistory(t *testing.T) {
 	store, labels := screenStore(t)
-	args := func(more ...string) []string { return append([]string{"screen", "-q", "--json", "--store", store}, more...) }
+	args := func(more ...string) []string {
+		return append([]string{"screen", "-q", "--json", "--store", store}, more...)
+	}
 	if code, _, errs := run(t, args("--labels", labels, screenNobody, screenService)...); code != 3 {
 		t.Fatalf("exit %d: %s", code, errs)
 	}
