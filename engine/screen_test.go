@@ -350,10 +350,10 @@ func TestRescreenTellsWhatChanged(t *testing.T) {
 		t.Errorf("told twice: %+v", again)
 	}
 	history, err := s.History(t.Context(), stranger, screenNow+10, 10)
-	if err != nil || len(history) != 2 || history[0].Decision != screen.Block || history[1].Decision != screen.Attention {
-		t.Errorf("history %v, %+v", err, history)
+	if err != nil || len(history) != 3 || history[0].Decision != screen.Block || history[1].Decision != screen.Attention || history[1].ID != history[2].ID {
+		t.Errorf("history %v, %d verdicts, %+v", err, len(history), history)
 	}
-	if then, err := s.History(t.Context(), stranger, screenNow, 10); err != nil || len(then) != 1 || then[0].Decision != screen.Attention {
+	if then, err := s.History(t.Context(), stranger, screenNow, 10); err != nil || len(then) != 2 || then[0].Decision != screen.Attention {
 		t.Errorf("history of then: %v, %+v", err, then)
 	}
 }
