@@ -67,20 +67,19 @@ func (w *World) Tx(ctx context.Context, c flow.Chain, id flow.Hash) (tx flow.Tx,
 	return tx, err
 }
 
-// FollowLabels reads the labels again whenever one of the files or label folders that they are from has changed, looking
-// every so often, until ctx is done. changed is told of every new state, and of why one could not be read: then no verdict is
+// FollowLabels reads the labels again whenever one of the files or label folders that they are from has changed since the
+// stamps were taken, which is before they were first read, looking every so often, until ctx is done. changed is told of every new state, and of why one could not be read: then no verdict is
 // given until it can be.
-func (w *World) FollowLabels(ctx context.Context, from []string, read func() ([]*attribute.Book, error), every time.Duration, changed func(error)) {
+func (w *World) FollowLabels(ctx context.Context, from []string, last []LabelStamp, read func() ([]*attribute.Book, error), every time.Duration, changed func(error)) {
 	tick := time.NewTicker(every)
 	defer tick.Stop()
-	last := labelStamps(from)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		now := labelStamps(from)
+		now := StampLabels(from)
 		if slices.Equal(now, last) {
 			continue
 		}
@@ -94,15 +93,15 @@ func (w *World) FollowLabels(ctx context.Context, from []string, read func() ([]
 	}
 }
 
-// A labelStamp is what of a file changes when it does.
-type labelStamp struct {
+// A LabelStamp is what of a file changes when it does.
+type LabelStamp struct {
 	name string
 	size int64
 	time int64 // nanoseconds since 1970
 }
 
-// labelStamps are those of files, and of the packed books in label folders.
-func labelStamps(from []string) (all []labelStamp) {
+// StampLabels are the stamps of files, and of the packed books in label folders.
+func StampLabels(from []string) (all []LabelStamp) {
 	for _, name := range from {
 		books, err := filepath.Glob(filepath.Join(name, "*.book"))
 		if err != nil || len(books) == 0 {
@@ -110,7 +109,7 @@ func labelStamps(from []string) (all []labelStamp) {
 		}
 		for _, book := range books {
 			if info, err := os.Stat(book); err == nil && !info.IsDir() {
-				all = append(all, labelStamp{book, info.Size(), info.ModTime().UnixNano()})
+				all = append(all, LabelStamp{book, info.Size(), info.ModTime().UnixNano()})
 			}
 		}
 	}

@@ -107,6 +107,7 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 		f.labels = []string{filepath.Join(f.store, "labels")}
 	}
 	read := func() ([]*attribute.Book, error) { return readBooks(f.labels, "") }
+	stamps := engine.StampLabels(f.labels)
 	books, err := read()
 	if err != nil {
 		return err
@@ -161,7 +162,7 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	follow, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(following)
-		world.FollowLabels(follow, f.labels, read, f.reload, func(err error) {
+		world.FollowLabels(follow, f.labels, stamps, read, f.reload, func(err error) {
 			if err != nil {
 				f.config.Log.Error("labels cannot be read", "error", err.Error())
 				return
