@@ -13,7 +13,7 @@ type History interface {
 }
 
 // The versions of the rules and their confidences. The confidences are judgements, not measured frequencies: see
-// docs/decisions/0007-clusters.md.
+// docs/decisions/0006-clusters.md.
 const (
 	inputVersion       = 1
 	inputConfidence    = 90

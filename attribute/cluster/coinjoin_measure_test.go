@@ -170,7 +170,7 @@ func knownFalse(t testing.TB, name string) map[string]bool {
 	return set
 }
 
-// TestCoinJoinTable measures every rule on every transaction of the data; docs/decisions/0007-clusters.md holds the table.
+// TestCoinJoinTable measures every rule on every transaction of the data; docs/decisions/0006-clusters.md holds the table.
 func TestCoinJoinTable(t *testing.T) {
 	const whirlpool, wasabi, joinMarket = "dumplings__sw_202403.zip", "dumplings__ww1_202405.zip", "jm_filter_false_positives.zip"
 	notWasabi := knownFalse(t, "wasabi1_false_cjtxs__ww1_other_2018.json.gz")
