@@ -9,7 +9,7 @@ check: ## gofmt, vet, tests: under a minute on two cores
 	go test ./...
 
 race: ## the packages with goroutines under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./ingest/... ./store/... ./engine/...
+	CGO_ENABLED=1 go test -race ./ingest/... ./store/... ./engine/... ./api/... ./attribute/labelstore
 
 fuzz: ## every parser of outside bytes, a short while each
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
@@ -17,6 +17,7 @@ fuzz: ## every parser of outside bytes, a short while each
 
 bench: ## the figures of bench/README.md
 	go run ./cmd/spoor bench load lookup trace --json
+	go run ./cmd/spoor bench live --json
 
 update: ## rewrite the golden files; then read the diff
 	go test ./internal/cli ./scenarios ./bench/quality -update
