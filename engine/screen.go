@@ -202,7 +202,7 @@ type bookLabels struct {
 	books  []*attribute.Book
 	hash   flow.Hash
 	count  int
-	dates  []int64        // when lists were made, rising
+	dates  func() []int64 // when the lists were made whose age counts, rising
 	bounds func() []int64 // the moments at which a label begins to hold, to be known, or ends
 }
 
@@ -213,17 +213,9 @@ func newBookLabels(books []*attribute.Book) *bookLabels {
 		b.count += book.Len()
 		one := book.Hash()
 		h.Write(one[:])
-		if book == nil {
-			continue
-		}
-		for _, source := range book.Sources() {
-			if source.Date > 0 {
-				b.dates = append(b.dates, source.Date)
-			}
-		}
 	}
 	h.Sum(b.hash[:0])
-	slices.Sort(b.dates)
+	b.dates = sync.OnceValue(b.listDates)
 	b.bounds = sync.OnceValue(func() []int64 {
 		all := map[int64]bool{}
 		for _, book := range b.books {
@@ -256,10 +248,44 @@ func (b *bookLabels) LabelsOf(a flow.Account, validAt, knownAt int64) ([]attribu
 // LabelState implements screen.Labels. Hash and Count are of all versions of all labels, whenever they were known.
 func (b *bookLabels) LabelState(knownAt int64) (screen.LabelState, error) {
 	state := screen.LabelState{Hash: b.hash, Count: b.count}
-	if i, _ := slices.BinarySearch(b.dates, knownAt+1); i > 0 {
-		state.Newest = b.dates[i-1]
+	dates := b.dates()
+	if i, _ := slices.BinarySearch(dates, knownAt+1); i > 0 {
+		state.Newest = dates[i-1]
 	}
 	return state, nil
+}
+
+// listDates are the dates of the lists of nothing but sanctions, for it is their age that can clear whom it should not:
+// a fresh list of exchanges does not make an old list of sanctions fresh. Where there are none, all lists count.
+func (b *bookLabels) listDates() []int64 {
+	dates, only := map[string]int64{}, map[string]bool{} // only: of nothing but sanctions, and of some
+	for _, book := range b.books {
+		if book == nil {
+			continue
+		}
+		for _, source := range book.Sources() {
+			dates[source.ID] = max(dates[source.ID], source.Date)
+		}
+		for l := range book.All() {
+			so, seen := only[l.Source.ID]
+			only[l.Source.ID] = l.Category == attribute.Sanction && (so || !seen)
+		}
+	}
+	var sanctions, all []int64
+	for id, date := range dates {
+		if date <= 0 {
+			continue
+		}
+		all = append(all, date)
+		if only[id] {
+			sanctions = append(sanctions, date)
+		}
+	}
+	if len(sanctions) > 0 {
+		all = sanctions
+	}
+	slices.Sort(all)
+	return all
 }
 
 // epoch is a number for a moment: between two moments with the same number no label begins or ends.

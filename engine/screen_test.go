@@ -407,3 +407,31 @@ func TestScreenersAreShared(t *testing.T) {
 		t.Errorf("%d states of the labels were seen, there are two", len(decisions))
 	}
 }
+
+// A fresh list of exchanges does not make an old list of sanctions fresh: the age that can clear whom it should not is the
+// age of the sanctions.
+func TestListAgeIsThatOfSanctions(t *testing.T) {
+	st := storyStore(t, screenChain)
+	label := func(word, source string, date int64, category attribute.Category) attribute.Label {
+		return attribute.Label{Subject: attribute.OfAccount(who(t, st, word)), Name: word, Category: category,
+			Source: attribute.Source{ID: source, Date: date}, Seen: 1}
+	}
+	state := func(labels ...attribute.Label) int64 {
+		s, err := newBookLabels([]*attribute.Book{book(t, labels...)}).LabelState(5000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Newest
+	}
+	old, fresh := label("bad", "ofac", 1000, attribute.Sanction), label("exchange", "names", 4000, attribute.Exchange)
+	tagged := label("mixer", "names", 4000, attribute.Sanction)
+	if got := state(old, fresh, tagged); got != 1000 {
+		t.Errorf("beside a fresh list of names the labels are of %d; want 1000", got)
+	}
+	if got := state(fresh); got != 4000 {
+		t.Errorf("without a list of sanctions the labels are of %d; want 4000", got)
+	}
+	if got := state(old, label("bad2", "eu", 3000, attribute.Sanction), label("friend", "later", 6000, attribute.Sanction)); got != 3000 {
+		t.Errorf("of several lists of sanctions the newest known one is of %d; want 3000", got)
+	}
+}

@@ -73,7 +73,7 @@ type Verdict struct {
 	Direct         bool              `json:"direct,omitempty"` // the labels alone were asked
 	AsOf           int64             `json:"as_of"`            // the moment it speaks of, seconds since 1970
 	KnownAt        int64             `json:"known_at"`         // what was known then counted
-	ListAge        int64             `json:"list_age"`         // seconds from the newest list to KnownAt; -1 if no list says when it was made
+	ListAge        int64             `json:"list_age"`         // seconds from the newest list of sanctions (of any, where there is none) to KnownAt; -1 if no list says when it was made
 	PolicyID       string            `json:"policy_id"`
 	PolicyHash     flow.Hash         `json:"policy_hash"`
 	LabelHash      flow.Hash         `json:"label_hash"`
