@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,6 +18,7 @@ import (
 	"github.com/spoor-dev/spoor/attribute"
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/engine/verdicts"
+	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/screen"
 	"github.com/spoor-dev/spoor/store"
 )
@@ -42,6 +44,9 @@ func (p *program) serve() *cobra.Command {
 
 Our own wire is under /v1, described by /v1/openapi.json and docs/formats/api.md. Clients of Chainalysis (sanctions and
 entities), TRM v2 and MistTrack v2, and dApps that ask the sanctions oracle by eth_call, only change their base address.
+
+When the labels have changed, everybody on record is asked about again, and each verdict that has changed is printed as a
+finding, one JSON object a line (not with --vendor or --forget).
 
 Without --keys only this machine may ask. --new-key makes a key: the secret on stdout, the line for the key file on stderr.`,
 		Example: `  spoor serve --store ~/spoor
@@ -168,12 +173,33 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 				return
 			}
 			f.config.Log.Info("labels read again", "labels", screener.LabelState().Count)
+			p.rescreen(follow, f.config.Log, screener)
 		})
 	}()
 	err = api.New(asked, world, f.config).Serve(ctx, l)
 	stop()
 	<-following
 	return err
+}
+
+// rescreen asks again about everybody on record and prints what has changed, one finding a line.
+func (p *program) rescreen(ctx context.Context, log *slog.Logger, s *engine.Screener) {
+	out := json.NewEncoder(p.out)
+	changes := 0
+	for f, err := range s.Rescreen(ctx) {
+		if err == nil {
+			err = out.Encode(f)
+		}
+		if err != nil {
+			if ctx.Err() == nil {
+				log.Error("not everybody was asked about again: spoor screen --again does it", "error", err.Error(), "changes", changes)
+			}
+			return
+		}
+		changes++
+		log.Warn("a verdict has changed", "finding", f.ID.String(), "what", finding.Clean(f.Sentence, 500))
+	}
+	log.Info("asked again about everybody on record", "changes", changes)
 }
 
 // forwardTo asks a vendor beside own.

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/spoor-dev/spoor/finding"
 )
 
 // A lockedBuffer is a buffer that is written to while it is read.
@@ -43,11 +45,11 @@ func TestServeAnswersUntilItIsStopped(t *testing.T) {
 	}
 	const bad, good = "0x1111111111111111111111111111111111111111", "0x2222222222222222222222222222222222222222"
 	write(bad + ",Somebody,sanction,false\n")
-	var stderr lockedBuffer
+	var stdout, stderr lockedBuffer
 	ctx, stop := context.WithCancel(t.Context())
 	code := make(chan int, 1)
 	go func() {
-		code <- Main(ctx, []string{"serve", "--store", filepath.Join(dir, "store"), "--labels", labels, "--listen", "127.0.0.1:0", "--max-list-age", "0", "--reload", "5ms"}, io.Discard, &stderr)
+		code <- Main(ctx, []string{"serve", "--store", filepath.Join(dir, "store"), "--labels", labels, "--listen", "127.0.0.1:0", "--max-list-age", "0", "--reload", "5ms"}, &stdout, &stderr)
 	}()
 	address := ""
 	until(t, func() bool {
@@ -77,6 +79,13 @@ func TestServeAnswersUntilItIsStopped(t *testing.T) {
 	}
 	write(bad + ",Somebody,sanction,false\n" + good + ",Somebody,sanction,false\n")
 	until(t, func() bool { return strings.Contains(get("/api/v1/address/"+good), "sanctions") })
+	// Who was cleared before is asked about again, and the change is a finding.
+	until(t, func() bool {
+		return strings.Contains(stdout.String(), good) && strings.HasSuffix(stdout.String(), "\n")
+	})
+	if f, err := finding.Parse([]byte(strings.SplitN(stdout.String(), "\n", 2)[0])); err != nil || !strings.Contains(f.Sentence, "block") {
+		t.Errorf("the change of a verdict: %+v, %v", f, err)
+	}
 	if err := os.WriteFile(labels, []byte("broken\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
