@@ -9,7 +9,7 @@ check: ## gofmt, vet, tests: under a minute on two cores
 	go test ./...
 
 race: ## the packages with goroutines under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./ingest/... ./store/... ./engine/... ./api/... ./attribute/labelstore
+	CGO_ENABLED=1 go test -race ./ingest/... ./store/... ./engine/... ./trace ./api/... ./attribute/labelstore
 
 fuzz: ## every parser of outside bytes, a short while each
 	@for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
