@@ -28,7 +28,8 @@ type Deposit struct {
 }
 
 // Deposits lists the ways into services, mixers and bridges, the largest first: the freeze list, payment by payment of the
-// same payer put together. Backward there are none.
+// same payer put together. Of what came to an account before its behaviour ended the trace there, a part may have gone on:
+// the sinks say what is left. Backward there are none.
 func Deposits(r *trace.Report) []Deposit {
 	if r.Direction != "forward" {
 		return nil
@@ -45,7 +46,11 @@ func Deposits(r *trace.Report) []Deposit {
 	}
 	seen := map[brought]bool{}
 	for p, result := range r.Results {
+		judged := crowdsOf(&result)
 		for _, e := range result.Edges {
+			if e.Sink == "" && e.Swap != trace.IntoSwap && judged[trace.Holder{Account: e.To, Asset: e.Asset}] {
+				e.Sink = trace.Service // it came to rest there before its holder turned out to be a service
+			}
 			if e.Sink != trace.Service && e.Sink != trace.Mixer && e.Sink != trace.Bridge {
 				continue
 			}
@@ -85,6 +90,17 @@ func Deposits(r *trace.Report) []Deposit {
 	slices.SortStableFunc(all, func(x, y Deposit) int {
 		return cmp.Or(y.Score.Compare(x.Score), x.Service.Compare(y.Service), x.Via.Compare(y.Via), x.Asset.Compare(y.Asset))
 	})
+	return all
+}
+
+// crowdsOf are the holders that were taken for a service by their behaviour.
+func crowdsOf(r *trace.Result) map[trace.Holder]bool {
+	all := map[trace.Holder]bool{}
+	for _, k := range r.Sinks {
+		if k.Rule == trace.CrowdRule {
+			all[trace.Holder{Account: k.Account, Asset: k.Asset}] = true
+		}
+	}
 	return all
 }
 

@@ -200,12 +200,14 @@ func (l *Ledger) isService(e *event, r *record, segs []Segment) bool {
 		return true
 	}
 	l.touch(r)
+	before := r.crowd.stolen
 	for _, s := range segs {
 		if s.taints() {
 			r.crowd.stolen = addCapped(r.crowd.stolen, s.Units)
 		}
 	}
 	if !l.isCrowd(r) {
+		r.crowd.stolen = before // it is counted when it is received
 		return false
 	}
 	l.stop(e, r)
