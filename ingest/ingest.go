@@ -31,6 +31,22 @@ type Config struct {
 	Progress func(s Stats, read, total int64)
 	// Note, if any, is told every note of a block that the store took, by the goroutine that called Run.
 	Note func(at flow.Point, n flow.Note)
+	// Stage, if any, goes forward and back with the store.
+	Stage Stage
+	// Room, if any, is called before the store is written to. It may wait until there is room; its error ends the run.
+	Room func(ctx context.Context) error
+}
+
+// A Stage goes with a store, right behind it: it is told of everything that the store did, after it did it, in that
+// order, by the goroutine that called Run. Its first error ends the run; the store then keeps what it has, so a Stage that begins again has
+// to ask the store for what it missed.
+type Stage interface {
+	// Forward is told of blocks that the store has put on, in their order. They are the stage's to read until it returns.
+	Forward(ctx context.Context, blocks []flow.Block) error
+	// Back is told of a block that the store has taken off.
+	Back(ctx context.Context, top flow.Point) error
+	// Final is told of a block which, with all below it, will never be undone.
+	Final(ctx context.Context, p flow.Point) error
 }
 
 func (c Config) withDefaults() Config {
@@ -292,7 +308,13 @@ func (r *run) undo(ctx context.Context, p flow.Point) error {
 	}
 	tip, ok := s.Tip(r.chain)
 	r.tip, r.empty = tip, !ok
-	return s.Close()
+	if err := s.Close(); err != nil {
+		return err
+	}
+	if r.cfg.Stage != nil {
+		return r.cfg.Stage.Back(ctx, p)
+	}
+	return nil
 }
 
 // flush gives the batch to the store, then declares final what is.
@@ -307,12 +329,22 @@ func (r *run) append(ctx context.Context) error {
 	if len(r.batch) == 0 {
 		return nil
 	}
+	if r.cfg.Room != nil {
+		if err := r.cfg.Room(ctx); err != nil {
+			return err
+		}
+	}
 	missing, err := fillInputs(ctx, r.st, r.chain, r.batch)
 	if err != nil {
 		return err
 	}
 	n, err := r.st.Append(ctx, r.batch)
-	for i, b := range r.batch[:min(n, len(r.batch))] {
+	if n = min(n, len(r.batch)); n > 0 && r.cfg.Stage != nil {
+		if stageErr := r.cfg.Stage.Forward(ctx, r.batch[:n]); err == nil {
+			err = stageErr
+		}
+	}
+	for i, b := range r.batch[:n] {
 		r.stats.Blocks++
 		r.stats.Missing += missing[i]
 		r.stats.Transactions += int64(len(b.Txs))
@@ -350,7 +382,10 @@ func (r *run) seal(ctx context.Context) error {
 		return fmt.Errorf("the source declares %s final, the store holds %s there and the newest block is %d: %w: the store is on a branch that lost; "+
 			"start with an empty store", p, held, r.tip.Height, store.ErrFinal)
 	}
-	return r.st.Final(ctx, held)
+	if err := r.st.Final(ctx, held); err != nil || r.cfg.Stage == nil {
+		return err
+	}
+	return r.cfg.Stage.Final(ctx, held)
 }
 
 // progress tells how far the run is, unless it has done so a moment ago.
