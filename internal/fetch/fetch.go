@@ -77,6 +77,11 @@ func New(c Config) *Client {
 // Do sends a request and reads its whole answer, whatever its status is. Errors: ErrPrivate, ErrTooLarge, ErrRedirect,
 // and those of the network; none of them names a header, which may hold a key, or the query.
 func (c *Client) Do(ctx context.Context, r *http.Request) (Answer, error) {
+	return c.DoMost(ctx, r, c.config.MaxBody)
+}
+
+// DoMost is Do with a bound of its own for the bytes of the answer, in the place of Config.MaxBody.
+func (c *Client) DoMost(ctx context.Context, r *http.Request, most int64) (Answer, error) {
 	host := r.URL.Host
 	if s := r.URL.Scheme; s != "http" && s != "https" {
 		return Answer{}, fmt.Errorf("ask %.100q: the scheme is not http or https", host)
@@ -90,16 +95,27 @@ func (c *Client) Do(ctx context.Context, r *http.Request) (Answer, error) {
 		return Answer{}, fmt.Errorf("ask %.100q: %w", host, err)
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, c.config.MaxBody+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
 	switch {
 	case err != nil:
 		return Answer{}, fmt.Errorf("ask %.100q: %w", host, err)
-	case int64(len(body)) > c.config.MaxBody:
-		return Answer{}, fmt.Errorf("ask %.100q: %w: more than %d bytes", host, ErrTooLarge, c.config.MaxBody)
+	case int64(len(body)) > most:
+		return Answer{}, fmt.Errorf("ask %.100q: %w: more than %d bytes", host, ErrTooLarge, most)
 	case resp.StatusCode >= 300 && resp.StatusCode < 400:
 		return Answer{}, fmt.Errorf("ask %.100q: %w", host, ErrRedirect)
 	}
 	return Answer{resp.StatusCode, resp.Header, body}, nil
+}
+
+// Upgrade is a client for protocols that begin as an HTTP request, as WebSocket does: HTTP/1.1 through the same dialer, no
+// redirects. Only the beginning has a deadline; whoever reads what follows bounds it. The caller closes its idle
+// connections.
+func (c *Client) Upgrade() *http.Client {
+	t := c.http.Transport.(*http.Transport).Clone()
+	t.ForceAttemptHTTP2 = false
+	t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{} // not nil: HTTP/2 cannot be upgraded
+	t.TLSClientConfig.NextProtos = nil
+	return &http.Client{Transport: t, Timeout: c.http.Timeout, CheckRedirect: c.http.CheckRedirect}
 }
 
 // Close ends the idle connections.
