@@ -121,15 +121,20 @@ type answerStatus struct {
 }
 
 func statusOf(a fetch.Answer, now time.Time) answerStatus {
-	s := answerStatus{code: a.Status}
-	text := strings.TrimSpace(a.Header.Get("Retry-After"))
+	return answerStatus{code: a.Status, after: after(a.Header, now)}
+}
+
+// after reads Retry-After, in both of its forms.
+func after(h http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(h.Get("Retry-After"))
 	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
-		s.after = time.Duration(n) * time.Second
-	} else if t, err := http.ParseTime(text); err == nil {
-		s.after = max(0, t.Sub(now))
+		return min(time.Duration(n)*time.Second, mostWait)
 	}
-	s.after = min(s.after, mostWait)
-	return s
+	t, err := http.ParseTime(text)
+	if err != nil {
+		return 0
+	}
+	return min(max(0, t.Sub(now)), mostWait)
 }
 
 func (s answerStatus) failure() error { return &Status{s.code, s.after} }

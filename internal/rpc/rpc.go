@@ -37,6 +37,7 @@ type Config struct {
 type Client struct {
 	config Config
 	url    string // without user and password
+	socket string // empty if there is none
 	name   string
 	secret []string // what no error may retell
 	fetch  *fetch.Client
@@ -60,11 +61,13 @@ func New(c Config) (*Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, errors.New("the address of the endpoint is not http://… or https://…")
 	}
+	socket := ""
 	if c.Socket != "" {
 		s, err := url.Parse(c.Socket)
-		if err != nil || s.Host == "" || s.Scheme != "ws" && s.Scheme != "wss" {
-			return nil, fmt.Errorf("%s: the address of its socket is not ws://… or wss://…", u.Host)
+		if err != nil || s.Host == "" || s.Scheme != "ws" && s.Scheme != "wss" || s.User != nil {
+			return nil, fmt.Errorf("%s: the address of its socket is not ws://… or wss://… without a user", u.Host)
 		}
+		socket = s.String()
 	}
 	if u.User != nil {
 		if c.User != "" || c.CookieFile != "" {
@@ -92,7 +95,7 @@ func New(c Config) (*Client, error) {
 	if c.Ping <= 0 {
 		c.Ping = 20 * time.Second
 	}
-	k := &Client{config: c, url: u.String(), name: u.Host, size: c.MaxBatch, secret: secrets(c)}
+	k := &Client{config: c, url: u.String(), socket: socket, name: u.Host, size: c.MaxBatch, secret: secrets(c)}
 	k.fetch = fetch.New(fetch.Config{Timeout: c.Timeout, MaxBody: c.MaxAnswer, Private: c.Private})
 	return k, nil
 }
