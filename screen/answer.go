@@ -17,10 +17,11 @@ import (
 
 // A Screen answers questions by labels, by the chain and by a policy. It is safe for several goroutines.
 type Screen struct {
-	Policy  *Policy
-	Labels  Labels
-	Exposer Exposer // nil where there is no chain to ask: then every question is a direct one
-	Version string  // of the program, for the verdict
+	Policy   *Policy
+	Labels   Labels
+	Clusters Clusters // nil where none are asked
+	Exposer  Exposer  // nil where there is no chain to ask: then every question is a direct one
+	Version  string   // of the program, for the verdict
 }
 
 // The rules that need no policy.
@@ -58,6 +59,12 @@ func (s *Screen) Ask(ctx context.Context, q Question) (Verdict, error) {
 		return Verdict{}, err
 	}
 	v.Unknown = !names(v.Labels)
+	if s.Clusters != nil {
+		v.ClusterHash = s.Clusters.ClusterState()
+		if v.Cluster, err = s.clusterOf(q.Account, q, v.Labels); err != nil {
+			return Verdict{}, fmt.Errorf("cluster of %s: %w: %w", q.Account, ErrBlind, err)
+		}
+	}
 	seen := false
 	if !v.Direct {
 		e, err := s.Exposer.Expose(ctx, q)
@@ -68,6 +75,7 @@ func (s *Screen) Ask(ctx context.Context, q Question) (Verdict, error) {
 		v.Covered = append(v.Covered, e.Covered...)
 		v.DoesNotKnow = append(v.DoesNotKnow, e.DoesNotKnow...)
 		v.Partial, v.ChainTip, seen = e.Partial, e.Tip, e.Seen
+		v.Touched = append(v.Touched, e.Touched...)
 	}
 	if err := s.decide(&v, q, seen); err != nil {
 		return Verdict{}, err
@@ -134,12 +142,11 @@ func (s *Screen) decide(v *Verdict, q Question, seen bool) error {
 	if err := s.judgeLabels(v, v.Subject, v.Labels); err != nil {
 		return err
 	}
+	if err := s.judgeCluster(v, v.Subject, v.Cluster); err != nil {
+		return err
+	}
 	for _, a := range q.Counterparties {
-		labels, err := s.labelsOf(a, q)
-		if err != nil {
-			return err
-		}
-		if err := s.judgeLabels(v, a, labels); err != nil {
+		if err := s.judgeCounterparty(v, a, q); err != nil {
 			return err
 		}
 	}
@@ -175,6 +182,24 @@ func (s *Screen) decide(v *Verdict, q Question, seen bool) error {
 		v.DoesNotKnow = append(v.DoesNotKnow, fmt.Sprintf("%d more reasons are not listed, none of them stricter.", n))
 	}
 	return nil
+}
+
+// judgeCounterparty lets the rules look at who else takes part in a transfer: at the labels, its own and those through its
+// cluster.
+func (s *Screen) judgeCounterparty(v *Verdict, a flow.Account, q Question) error {
+	labels, err := s.labelsOf(a, q)
+	if err != nil {
+		return err
+	}
+	v.Touched = append(v.Touched, a)
+	if err := s.judgeLabels(v, a, labels); err != nil || s.Clusters == nil {
+		return err
+	}
+	c, err := s.clusterOf(a, q, labels)
+	if err != nil {
+		return fmt.Errorf("cluster of %s: %w: %w", a, ErrBlind, err)
+	}
+	return s.judgeCluster(v, a, c)
 }
 
 func age(seconds int64) string {

@@ -50,7 +50,7 @@ func Change(before, after Verdict) (f finding.Finding, ok bool, err error) {
 func grounds(v Verdict) []string {
 	var all []string
 	for _, r := range v.Reasons {
-		all = append(all, strings.Join([]string{r.Rule, r.Category, string(r.Direction), r.Entity, r.Source, r.Counterparty.String()}, "\x00"))
+		all = append(all, strings.Join([]string{r.Rule, r.Category, string(r.Direction), r.Entity, r.Source, r.Counterparty.String(), r.Via.String()}, "\x00"))
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

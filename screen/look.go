@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spoor-dev/spoor/attribute"
@@ -58,6 +59,8 @@ func (l Look) Expose(ctx context.Context, g trace.BackGraph, q Question) (Expose
 			return Exposed{}, fmt.Errorf("money that went %s: %w", d, err)
 		}
 	}
+	slices.SortFunc(all.Touched, flow.Account.Compare)
+	all.Touched = slices.Compact(all.Touched)
 	slices.SortStableFunc(all.Exposure, func(a, b Exposure) int {
 		return cmp.Or(cmp.Compare(a.Direction, b.Direction), a.Asset.Compare(b.Asset), cmp.Compare(a.Category, b.Category), boolCompare(b.Direct, a.Direct))
 	})
@@ -141,6 +144,7 @@ func (l Look) follow(ctx context.Context, g trace.BackGraph, q Question, d Direc
 	if err := cmp.Or(n.err, err); err != nil {
 		return err
 	}
+	all.Touched = append(all.Touched, slices.Collect(maps.Keys(n.known))...)
 	found := len(all.Exposure)
 	for line := range report.Results[0].Lines {
 		if report.Results[0].Lines[line].Stolen.IsZero() {

@@ -29,6 +29,7 @@ type Policy struct {
 	id     string
 
 	ofLabels memory[labelFacts]
+	ofTies   memory[clusterFacts]
 	ofAll    memory[wholeFacts]
 }
 

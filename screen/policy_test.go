@@ -118,6 +118,16 @@ func TestRulesOfTheDefaultPolicy(t *testing.T) {
 		{"scam-unsure", facts{about: aboutLabel, category: "scam", confidence: 10}, "crime-itself-unsure"},
 		{"mixer", facts{about: aboutLabel, category: "mixing_service", confidence: 10}, "mixer-itself"},
 		{"exchange", facts{about: aboutLabel, category: "exchange", confidence: 100}, ""},
+		{"cluster-of-sanctioned", facts{about: aboutCluster, category: "sanction", confidence: 60, labelConfidence: 60, link: 90}, "severe-cluster"},
+		{"cluster-of-sanctioned-disputed", facts{about: aboutCluster, category: "sanction", confidence: 5, labelConfidence: 5, link: 85, disputed: true}, "severe-cluster"},
+		{"cluster-by-deposit", facts{about: aboutCluster, category: "sanction", confidence: 60, labelConfidence: 60, link: 80}, "severe-cluster-unsure"},
+		{"cluster-by-change", facts{about: aboutCluster, category: "sanction", confidence: 50, labelConfidence: 60, link: 50}, "severe-cluster-unsure"},
+		{"cluster-of-stolen", facts{about: aboutCluster, category: "exploit", confidence: 60, labelConfidence: 60, link: 90}, "severe-cluster"},
+		{"cluster-of-stolen-unsure", facts{about: aboutCluster, category: "exploit", confidence: 20, labelConfidence: 20, link: 90}, "severe-cluster-unsure"},
+		{"cluster-of-stolen-disputed", facts{about: aboutCluster, category: "exploit", confidence: 60, labelConfidence: 60, link: 90, disputed: true}, "severe-cluster-unsure"},
+		{"cluster-of-scam", facts{about: aboutCluster, category: "scam", confidence: 60, labelConfidence: 60, link: 90}, "crime-cluster"},
+		{"cluster-of-scam-by-change", facts{about: aboutCluster, category: "scam", confidence: 50, labelConfidence: 60, link: 50}, ""},
+		{"cluster-of-exchange", facts{about: aboutCluster, category: "exchange", confidence: 60, labelConfidence: 60, link: 90}, ""},
 		{"direct-one-unit", facts{about: aboutExposure, category: "sanction", direct: true, hops: 1, confidence: 60}, "severe-direct"},
 		{"direct-unsure", facts{about: aboutExposure, category: "exploit", direct: true, hops: 1, confidence: 20}, "severe-direct-unsure"},
 		{"indirect-at-a-thousandth", facts{about: aboutExposure, category: "sanction", hops: 2, share: 1_000_000}, "severe-indirect"},
@@ -173,7 +183,7 @@ func FuzzParsePolicy(f *testing.F) {
 			}
 			return
 		}
-		for _, about := range []string{aboutLabel, aboutExposure, aboutAll} {
+		for _, about := range []string{aboutLabel, aboutCluster, aboutExposure, aboutAll} {
 			if _, err := p.firedBy(facts{about: about, category: "sanction", value: "1"}); err != nil && !errors.Is(err, ErrPolicy) {
 				t.Fatal(err)
 			}

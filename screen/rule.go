@@ -17,6 +17,7 @@ import (
 // What a rule is about.
 const (
 	aboutLabel    = "label"    // of the account, or of a counterparty that the question names
+	aboutCluster  = "cluster"  // a label of another account that is thought to have the same owner
 	aboutExposure = "exposure" // of the account's money
 	aboutAll      = "all"      // the answer as a whole
 )
@@ -36,6 +37,9 @@ type facts struct {
 	disputed   bool
 	source     string
 	own        bool // the label is the account's own, and not a counterparty's
+
+	labelConfidence int
+	link            int
 
 	direct     bool
 	hops       int
@@ -62,6 +66,9 @@ func variables(about string) map[string]*cel.Type {
 	case aboutLabel:
 		return map[string]*cel.Type{"category": cel.StringType, "confidence": cel.IntType, "disputed": cel.BoolType,
 			"source": cel.StringType, "own": cel.BoolType}
+	case aboutCluster:
+		return map[string]*cel.Type{"category": cel.StringType, "confidence": cel.IntType, "label_confidence": cel.IntType,
+			"link": cel.IntType, "disputed": cel.BoolType, "source": cel.StringType, "own": cel.BoolType}
 	case aboutExposure:
 		return map[string]*cel.Type{"category": cel.StringType, "confidence": cel.IntType, "disputed": cel.BoolType,
 			"direct": cel.BoolType, "hops": cel.IntType, "direction": cel.StringType, "share": cel.IntType, "share_low": cel.IntType,
@@ -75,6 +82,7 @@ func variables(about string) map[string]*cel.Type {
 // activation is the facts and the groups under their names.
 func (p *Policy) activation(f *facts) map[string]any {
 	vars := map[string]any{"category": f.category, "confidence": f.confidence, "disputed": f.disputed, "source": f.source, "own": f.own,
+		"label_confidence": f.labelConfidence, "link": f.link,
 		"direct": f.direct, "hops": f.hops, "direction": f.direction, "share": f.share, "share_low": f.shareLow, "share_high": f.shareHigh,
 		"value": f.value, "counts": f.counts, "floor_known": f.floorKnown, "asset": f.asset,
 		"unknown": f.unknown, "partial": f.partial, "seen": f.seen, "transfer": f.transfer, "labels": f.labels, "list_age": f.listAge}
@@ -89,7 +97,7 @@ const maxCost = 100_000
 // compile makes programs of the rules.
 func (p *Policy) compile() error {
 	envs := map[string]*cel.Env{}
-	for _, about := range []string{aboutLabel, aboutExposure, aboutAll} {
+	for _, about := range []string{aboutLabel, aboutCluster, aboutExposure, aboutAll} {
 		options := []cel.EnvOption{cel.ClearMacros(), atLeast()}
 		names := variables(about)
 		for name, t := range names {
@@ -114,7 +122,7 @@ func (p *Policy) compile() error {
 		case !isName(r.ID) || ids[r.ID]:
 			return fmt.Errorf("rule %d: the id %.60q is none, or is there twice", i+1, r.ID)
 		case env == nil:
-			return fmt.Errorf("rule %s: about %.40q: not one of label, exposure, all", r.ID, r.About)
+			return fmt.Errorf("rule %s: about %.40q: not one of label, cluster, exposure, all", r.ID, r.About)
 		case r.Decision == 0 || r.Says == "" || r.Reason == "":
 			return fmt.Errorf("rule %s: decision, says and reason are needed", r.ID)
 		case len(r.When) > maxWhen:

@@ -60,6 +60,16 @@ type LabelState struct {
 	Newest int64 // when the newest list was made, seconds since 1970; 0 if there is none or no list says
 }
 
+// Clusters is what screen needs to know of which accounts have one owner. It is safe for several goroutines.
+type Clusters interface {
+	// ClusterOf is what ties an account to others, by evidence and labels that held at one moment, as far as they were
+	// known at another; nil where nothing does. It belongs to the Clusters and must not be changed. An error means that it
+	// could not be read.
+	ClusterOf(a flow.Account, validAt, knownAt int64) (*Cluster, error)
+	// ClusterState names the state of all clusters.
+	ClusterState() flow.Hash
+}
+
 // An Exposer is what screen needs to know of the chain. It is safe for several goroutines. An error means that the chain
 // could not be read.
 type Exposer interface {
@@ -70,10 +80,11 @@ type Exposer interface {
 type Exposed struct {
 	Exposure    []Exposure
 	Covered     []Covered
-	Seen        bool       // the store knows the account
-	Partial     bool       // the work was cut short, or facts are missing
-	DoesNotKnow []string   // sentences
-	Tip         flow.Point // the newest block that was seen
+	Seen        bool           // the store knows the account
+	Partial     bool           // the work was cut short, or facts are missing
+	DoesNotKnow []string       // sentences
+	Tip         flow.Point     // the newest block that was seen
+	Touched     []flow.Account // whose labels were asked for on the way, each once
 }
 
 // Verdicts is the durable record of what was answered. It is safe for several goroutines.

@@ -59,9 +59,10 @@ type Verdict struct {
 	Given          int64             `json:"given"` // when it was given, seconds since 1970; no part of the ID
 	Subject        flow.Account      `json:"address"`
 	Decision       Decision          `json:"decision"`
-	Reasons        []Reason          `json:"reasons"` // the strictest first
-	Unknown        bool              `json:"unknown"` // nobody says who the account is: never "clean"
-	Labels         []attribute.Label `json:"labels"`  // all that is said of the account, harmless or not
+	Reasons        []Reason          `json:"reasons"`           // the strictest first
+	Unknown        bool              `json:"unknown"`           // nobody says who the account is: never "clean"
+	Labels         []attribute.Label `json:"labels"`            // all that is said of the account, harmless or not
+	Cluster        *Cluster          `json:"cluster,omitempty"` // accounts that are thought to have the same owner; nil if none are known
 	Exposure       []Exposure        `json:"exposure"`
 	Covered        []Covered         `json:"covered"` // how much of the money the exposure speaks of
 	Partial        bool              `json:"partial"`
@@ -78,8 +79,10 @@ type Verdict struct {
 	PolicyHash     flow.Hash         `json:"policy_hash"`
 	LabelHash      flow.Hash         `json:"label_hash"`
 	LabelCount     int               `json:"label_count"`
-	ChainTip       flow.Point        `json:"chain_tip,omitzero"` // the newest block that was seen; none where no chain was
-	Version        string            `json:"version"`            // of the program
+	ClusterHash    flow.Hash         `json:"cluster_hash,omitzero"` // of all clusters; zero where none were asked
+	ChainTip       flow.Point        `json:"chain_tip,omitzero"`    // the newest block that was seen; none where no chain was
+	Version        string            `json:"version"`               // of the program
+	Touched        []flow.Account    `json:"-"`                     // others whose labels or clusters were looked at; no part of the verdict
 }
 
 // A Reason is one rule that fired, and on what. The fields of what did not play a part are zero.
@@ -97,6 +100,7 @@ type Reason struct {
 	Interval     Interval     `json:"interval,omitzero"`
 	Entity       string       `json:"entity,omitempty"`
 	Counterparty flow.Account `json:"counterparty,omitzero"` // whose label it is, where it is not the subject's
+	Via          flow.Account `json:"via,omitzero"`          // of the same cluster, whose label it is: see Cluster.Ties
 	Source       string       `json:"source,omitempty"`
 	List         string       `json:"list,omitempty"`
 	Confidence   int          `json:"confidence"` // 0 to 100

@@ -103,6 +103,18 @@ func (v *View) Members(a flow.Account) []flow.Account { return v.around(a).Membe
 // Explain is why two accounts were in one cluster; see Forest.Explain.
 func (v *View) Explain(a, b flow.Account) (Proof, bool) { return v.named(v.around(a).Explain(a, b)) }
 
+// Size is how many accounts a's cluster had.
+func (v *View) Size(a flow.Account) int { return v.around(a).Size(a) }
+
+// Through is what was said of the other members of a's cluster; see Forest.Through.
+func (v *View) Through(a flow.Account, labels Labels, least, most int) (said []Said, all bool) {
+	said, all = v.around(a).Through(a, labels, least, most)
+	for i := range said {
+		said[i].Proof, _ = v.named(said[i].Proof, true)
+	}
+	return said, all
+}
+
 // Strongest is the most certain reason why two accounts were in one cluster; see Forest.Strongest.
 func (v *View) Strongest(a, b flow.Account) (Proof, bool) {
 	return v.named(v.around(a).Strongest(a, b))

@@ -10,7 +10,8 @@ import (
 type Accounts interface {
 	// Service is the name of the service that the account is known to belong to, such as an exchange; "" if none.
 	Service(a flow.Account) string
-	// IsContract reports whether there is code at the account, or may be: what is not known to be none counts as code.
+	// IsContract reports whether there is code at the account, or may be: what is not known to be none counts as code. It is
+	// asked of those who pay, of the transaction that is eaten.
 	IsContract(a flow.Account) bool
 }
 
@@ -130,10 +131,8 @@ func (d *Deposits) between(p payment, to flow.Account) {
 	}
 	b := d.box(entry{p.at, p.from, ofPaid})
 	b.paid = append(b.paid, p.at)
-	if !d.accounts.IsContract(to) {
-		b = d.box(entry{p.at, to, ofGot})
-		b.got = append(b.got, p)
-	}
+	b = d.box(entry{p.at, to, ofGot}) // whether it is a contract is asked when it pays
+	b.got = append(b.got, p)
 }
 
 // box is the box of an entry that is made.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 
@@ -331,6 +332,21 @@ func (f *Forest) evidence(id ID) Evidence {
 		e.Amount = v
 	}
 	return e
+}
+
+// All are the accounts that the forest knows, in the order in which it met them.
+func (f *Forest) All() iter.Seq[flow.Account] { return slices.Values(f.accounts) }
+
+// Newest is when the evidence or withdrawal that was learned last was learned, in seconds since 1970 UTC; 0 where there is none.
+func (f *Forest) Newest() int64 {
+	newest := int64(0)
+	for i := range f.sources {
+		newest = max(newest, f.sources[i].seen)
+	}
+	for _, w := range f.taken {
+		newest = max(newest, w.Seen)
+	}
+	return newest
 }
 
 // Of lists all evidence about an account, by ID, whatever became of it.
