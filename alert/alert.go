@@ -30,7 +30,8 @@ const (
 // An Alert is what people are told. Who makes one gives all fields but Serial, which the outbox counts.
 type Alert struct {
 	// Key tells alerts apart, for ever: the same judgement about the same transactions of the same case has the same key,
-	// however often it is made, on whichever branch. A correction has the key of what it corrects.
+	// however often it is made, on whichever branch. A correction has the key of what it corrects, and its severity, case,
+	// chain and finding too: some receivers know an alert again by all of them.
 	Key string `json:"key"`
 	// Serial counts what was said under a key: 0 is the first message, 1 its correction, 2 that it is so again. Key and
 	// Serial together are what receivers tell duplicates by; see Alert.ID.
@@ -75,10 +76,11 @@ func (r RetryAfter) Error() string { return r.Err.Error() }
 // Unwrap is what the receiver said.
 func (r RetryAfter) Unwrap() error { return r.Err }
 
-// ID is the message's own name: equal IDs are duplicates of one message.
+// ID is the message's own name: equal IDs are duplicates of one message. What the serial is set off with is no full stop:
+// signed webhooks set off the ID with one.
 func (a Alert) ID() string {
 	if a.Serial == 0 {
 		return a.Key
 	}
-	return a.Key + "." + strconv.Itoa(a.Serial)
+	return a.Key + "#" + strconv.Itoa(a.Serial)
 }
