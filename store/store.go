@@ -9,11 +9,13 @@ import (
 )
 
 var (
-	// ErrNotFound is returned for a block, transaction or outpoint which the store does not hold.
+	// ErrNotFound is returned for a block, transaction or outpoint which the store does not hold, and for filling in a
+	// block above which it holds none that is final.
 	ErrNotFound = errors.New("not in the store")
 	// ErrNotHead is returned for a block that does not go on top of the chain, and for an undo of one that is not there.
 	ErrNotHead = errors.New("not on top of the chain")
-	// ErrFinal is returned for an undo below a block that was declared final: a fork deeper than finality.
+	// ErrFinal is returned for a fork deeper than finality: an undo below a block that was declared final, and a block to
+	// fill in which does not link to its final neighbours.
 	ErrFinal = errors.New("below a final block")
 	// ErrFormat is returned on opening a store that another version of the format wrote.
 	ErrFormat = errors.New("another format version")
@@ -22,7 +24,7 @@ var (
 )
 
 // An ID is a store's own short name for an account of one chain. IDs stay what they are while the store lives, except
-// that an undone block takes the IDs with it that it brought. 0 is nobody.
+// that an undone block takes the IDs with it that only it used. 0 is nobody.
 type ID uint64
 
 // An Entry is one leg of a movement, seen from the account that is asked for. It is a fact.
@@ -89,7 +91,8 @@ type Snapshot interface {
 // A Hole is a run of heights that the store does not hold, both ends included.
 type Hole struct{ From, To uint64 }
 
-// A Store keeps chains. One goroutine writes; any number read through snapshots meanwhile.
+// A Store keeps chains. One goroutine goes forward and back, another may fill holes beside it; any number read through
+// snapshots meanwhile.
 type Store interface {
 	// Append puts blocks on top of their chains, each whole or not at all, in this order, and stops at the first that
 	// cannot go there. A block goes on top if its height is above the tip's and, at the very next height, its Parent is
@@ -98,6 +101,16 @@ type Store interface {
 	// When Append returns, the blocks are visible to new snapshots; they survive a crash from then on too, unless the
 	// store was opened for bulk loading: then from the next Sync. n is the number of blocks which were put on.
 	Append(ctx context.Context, blocks []flow.Block) (n int, err error)
+	// Fill puts blocks into heights that the store does not hold, in holes or below the chain's first block, each whole or
+	// not at all, in this order, and stops at the first that cannot go there. A height can be filled once a block above it
+	// was declared final; the filled block is final with it. Its Parent must be the hash of the block right below, and it
+	// the Parent of the one right above, where these are held and both sides are known. A block which is held already, by
+	// height and hash, is passed over. The blocks of other heights stay byte for byte as they are: an input whose output
+	// is now there stays open where it was. But for IDs, every answer is then as if the block had come in its turn.
+	// When Fill returns, the blocks are visible to new snapshots and survive a crash. n is the number of blocks which were
+	// put in. Errors: ErrNotFound where no final block is above; ErrFinal where the block or its links contradict what is
+	// held.
+	Fill(ctx context.Context, blocks []flow.Block) (n int, err error)
 	// Undo takes the tip off, which must be top by height and hash. Errors: ErrNotHead, ErrFinal.
 	Undo(ctx context.Context, top flow.Point) error
 	// Final declares a block of the chain, and all below it, past undoing; a crash may take the declaration back, not the

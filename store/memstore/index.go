@@ -1,28 +1,52 @@
 package memstore
 
 import (
+	"sync"
+
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
 )
 
-// An index is what can be looked up in the blocks of one chain. An account's ID is its rank by first appearance, so
-// that it stays while blocks are added and goes with the block that brought it.
+// A dictionary gives the accounts of one chain their IDs, for as long as the store lives. It is safe for several
+// goroutines.
+type dictionary struct {
+	mu  sync.Mutex
+	ids map[flow.Account]store.ID // guarded by mu
+}
+
+// id is the ID of a, which gets the next one if it has none yet.
+func (d *dictionary) id(a flow.Account) store.ID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	id, ok := d.ids[a]
+	if !ok {
+		id = store.ID(len(d.ids) + 1)
+		d.ids[a] = id
+	}
+	return id
+}
+
+// An index is what can be looked up in the blocks of one chain. It knows the IDs of the accounts in these blocks only.
 type index struct {
+	names    *dictionary
 	ids      map[flow.Account]store.ID
-	accounts []flow.Account  // accounts[id-1]
-	entries  [][]store.Entry // entries[id-1]
+	accounts map[store.ID]flow.Account
+	entries  map[store.ID][]store.Entry
 	txs      map[flow.Hash]flow.Tx
 	at       map[flow.Pos]flow.Tx       // Movement is 0
 	spends   map[flow.Outpoint]flow.Pos // Movement is 0
 }
 
 // newIndex derives the index of a chain from its blocks.
-func newIndex(blocks []flow.Block) *index {
+func newIndex(blocks []flow.Block, names *dictionary) *index {
 	x := &index{
-		ids:    map[flow.Account]store.ID{},
-		txs:    map[flow.Hash]flow.Tx{},
-		at:     map[flow.Pos]flow.Tx{},
-		spends: map[flow.Outpoint]flow.Pos{},
+		names:    names,
+		ids:      map[flow.Account]store.ID{},
+		accounts: map[store.ID]flow.Account{},
+		entries:  map[store.ID][]store.Entry{},
+		txs:      map[flow.Hash]flow.Tx{},
+		at:       map[flow.Pos]flow.Tx{},
+		spends:   map[flow.Outpoint]flow.Pos{},
 	}
 	for _, b := range blocks {
 		for _, tx := range b.Txs {
@@ -56,21 +80,19 @@ func (x *index) add(pos flow.Pos, m flow.Movement) {
 				e.Other = x.id(across[0].Account)
 			}
 			id := x.id(l.Account)
-			x.entries[id-1] = append(x.entries[id-1], e)
+			x.entries[id] = append(x.entries[id], e)
 		}
 	}
 	side(m.In, m.Out, true)
 	side(m.Out, m.In, false)
 }
 
-// id is the ID of a, which gets the next one if it has none yet; nobody's is 0.
+// id is the ID of a; nobody's is 0.
 func (x *index) id(a flow.Account) store.ID {
 	id, ok := x.ids[a]
 	if !ok && !a.IsZero() {
-		x.accounts = append(x.accounts, a)
-		x.entries = append(x.entries, nil)
-		id = store.ID(len(x.accounts))
-		x.ids[a] = id
+		id = x.names.id(a)
+		x.ids[a], x.accounts[id] = id, a
 	}
 	return id
 }

@@ -17,8 +17,9 @@ import (
 // from them. It is safe for several goroutines.
 type Store struct {
 	mu     sync.Mutex
-	chains map[flow.Chain]*chain // guarded by mu; a *chain never changes, it is replaced
-	closed bool                  // guarded by mu
+	chains map[flow.Chain]*chain      // guarded by mu; a *chain never changes, it is replaced
+	names  map[flow.Chain]*dictionary // guarded by mu
+	closed bool                       // guarded by mu
 }
 
 // A chain is one state of one chain.
@@ -32,16 +33,23 @@ type chain struct {
 var errClosed = errors.New("the store is closed")
 
 // New is an empty store.
-func New() *Store { return &Store{chains: map[flow.Chain]*chain{}} }
+func New() *Store {
+	return &Store{chains: map[flow.Chain]*chain{}, names: map[flow.Chain]*dictionary{}}
+}
 
-// with is the state c with other blocks, or nil for none.
-func (c *chain) with(blocks []flow.Block) *chain {
-	n := &chain{blocks: blocks}
-	if c != nil {
-		n.final, n.sealed = c.final, c.sealed
+// setLocked gives a chain other blocks.
+func (s *Store) setLocked(c flow.Chain, blocks []flow.Block) {
+	names := s.names[c]
+	if names == nil {
+		names = &dictionary{ids: map[flow.Account]store.ID{}}
+		s.names[c] = names
 	}
-	n.index = sync.OnceValue(func() *index { return newIndex(blocks) })
-	return n
+	n := &chain{blocks: blocks}
+	if old := s.chains[c]; old != nil {
+		n.final, n.sealed = old.final, old.sealed
+	}
+	n.index = sync.OnceValue(func() *index { return newIndex(blocks, names) })
+	s.chains[c] = n
 }
 
 func (c *chain) tip() flow.Point { return c.blocks[len(c.blocks)-1].Point }
@@ -83,37 +91,45 @@ func (s *Store) Append(ctx context.Context, blocks []flow.Block) (n int, err err
 			if c != nil {
 				below = c.blocks
 			}
-			s.chains[b.Point.Chain] = c.with(append(below, b))
+			s.setLocked(b.Point.Chain, append(below, b))
 			n++
 		}
 	}
 	return n, nil
 }
 
-// fits says whether b has to be put on top of c, or is there already.
-func fits(c *chain, b flow.Block) (put bool, err error) {
+// check says what is wrong with b itself, wherever it goes.
+func check(b flow.Block) error {
 	if b.Point.Chain.IsZero() {
-		return false, errors.New("a block of no chain")
+		return errors.New("a block of no chain")
 	}
 	for i, tx := range b.Txs {
 		if tx.Point != b.Point {
-			return false, fmt.Errorf("transaction %d says that it is in %s", tx.Index, tx.Point)
+			return fmt.Errorf("transaction %d says that it is in %s", tx.Index, tx.Point)
 		}
 		if i > 0 && tx.Index <= b.Txs[i-1].Index {
-			return false, fmt.Errorf("transaction %d stands behind transaction %d", tx.Index, b.Txs[i-1].Index)
+			return fmt.Errorf("transaction %d stands behind transaction %d", tx.Index, b.Txs[i-1].Index)
 		}
 		for k, m := range tx.Movements {
 			for _, l := range slices.Concat(m.In, m.Out) {
 				if !l.Account.IsZero() && l.Account.Chain() != b.Point.Chain {
-					return false, fmt.Errorf("transaction %d: movement %d: %s is not of this chain", tx.Index, k, l.Account)
+					return fmt.Errorf("transaction %d: movement %d: %s is not of this chain", tx.Index, k, l.Account)
 				}
 			}
 		}
 		for k, l := range tx.Logs {
 			if l.Contract.IsZero() || l.Contract.Chain() != b.Point.Chain {
-				return false, fmt.Errorf("transaction %d: log %d: %q is no contract of this chain", tx.Index, k, l.Contract)
+				return fmt.Errorf("transaction %d: log %d: %q is no contract of this chain", tx.Index, k, l.Contract)
 			}
 		}
+	}
+	return nil
+}
+
+// fits says whether b has to be put on top of c, or is there already.
+func fits(c *chain, b flow.Block) (put bool, err error) {
+	if err := check(b); err != nil {
+		return false, err
 	}
 	if c == nil {
 		return true, nil
@@ -133,6 +149,58 @@ func fits(c *chain, b flow.Block) (put bool, err error) {
 // isBlock reports whether p and q name the same block: times are not compared.
 func isBlock(p, q flow.Point) bool {
 	return p.Chain == q.Chain && p.Height == q.Height && p.Hash == q.Hash
+}
+
+// Fill puts blocks into holes and below the first block; see store.Store.
+func (s *Store) Fill(ctx context.Context, blocks []flow.Block) (n int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return 0, errClosed
+	}
+	for _, b := range blocks {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
+		c := s.chains[b.Point.Chain]
+		i, put, err := gap(c, b)
+		if err != nil {
+			return n, fmt.Errorf("fill %s: %w", b.Point, err)
+		}
+		if put {
+			s.setLocked(b.Point.Chain, slices.Insert(slices.Clone(c.blocks), i, b))
+			n++
+		}
+	}
+	return n, nil
+}
+
+// gap says where b has to be put among the blocks of c, or that it is there already.
+func gap(c *chain, b flow.Block) (i int, put bool, err error) {
+	if err := check(b); err != nil {
+		return 0, false, err
+	}
+	p := b.Point
+	i, held := c.find(p.Height)
+	switch {
+	case held && isBlock(c.blocks[i].Point, p):
+		return 0, false, nil
+	case c == nil || !c.sealed || p.Height >= c.final:
+		return 0, false, fmt.Errorf("a final block above it is %w", store.ErrNotFound)
+	case held:
+		return 0, false, fmt.Errorf("another block, %s, is there, %w", c.blocks[i].Point, store.ErrFinal)
+	}
+	if i > 0 {
+		below := c.blocks[i-1].Point
+		if below.Height+1 == p.Height && !b.Parent.IsZero() && !below.Hash.IsZero() && b.Parent != below.Hash {
+			return 0, false, fmt.Errorf("its parent is %.12s…, and %s is %w", b.Parent, below, store.ErrFinal)
+		}
+	}
+	above := c.blocks[i] // there is one: the final block
+	if p.Height+1 == above.Point.Height && !above.Parent.IsZero() && !p.Hash.IsZero() && above.Parent != p.Hash {
+		return 0, false, fmt.Errorf("the parent of %s is %.12s…, which is %w", above.Point, above.Parent, store.ErrFinal)
+	}
+	return i, true, nil
 }
 
 // Undo takes the tip off; see store.Store.
@@ -156,7 +224,7 @@ func (s *Store) Undo(_ context.Context, top flow.Point) error {
 		return nil
 	}
 	// The capacity is cut so that the next block is not written over the undone one, which a snapshot may still show.
-	s.chains[top.Chain] = c.with(c.blocks[:n:n])
+	s.setLocked(top.Chain, c.blocks[:n:n])
 	return nil
 }
 

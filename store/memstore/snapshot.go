@@ -35,7 +35,7 @@ func (s *snapshot) blocks(c flow.Chain) []flow.Block {
 // index is what can be looked up on c.
 func (s *snapshot) index(c flow.Chain) *index {
 	if s.chains[c] == nil {
-		return newIndex(nil)
+		return newIndex(nil, nil)
 	}
 	return s.chains[c].index()
 }
@@ -113,13 +113,11 @@ func (s *snapshot) Accounts(_ context.Context, c flow.Chain, ids []store.ID) ([]
 	known := s.index(c).accounts
 	accounts := make([]flow.Account, len(ids))
 	for i, id := range ids {
-		switch {
-		case id == 0: // nobody
-		case uint64(id) > uint64(len(known)):
+		a, ok := known[id]
+		if !ok && id != 0 { // 0 is nobody
 			return nil, fmt.Errorf("%s account with id %d: %w", c, id, store.ErrNotFound)
-		default:
-			accounts[i] = known[id-1]
 		}
+		accounts[i] = a
 	}
 	return accounts, nil
 }
@@ -130,11 +128,7 @@ func (s *snapshot) Entries(ctx context.Context, c flow.Chain, asks []store.Ask, 
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var all []store.Entry
-		if ask.Holder != 0 && uint64(ask.Holder) <= uint64(len(x.entries)) {
-			all = x.entries[ask.Holder-1]
-		}
-		if err := visit(i, answer(ask, all)); err != nil {
+		if err := visit(i, answer(ask, x.entries[ask.Holder])); err != nil {
 			return err
 		}
 	}
