@@ -22,12 +22,13 @@ import (
 
 // ScreenConfig is the configuration of a Screener. The zero value is valid: it asks no chain and keeps no verdict.
 type ScreenConfig struct {
-	Policy *screen.Policy   // screen.DefaultPolicy if nil
-	Store  store.Store      // where exposure is looked for; nil asks the labels alone
-	Record *verdicts.Record // where verdicts are kept; nil keeps none
-	Look   screen.Look      // how far exposure is followed; its Labels, Minds, Floor and Before are filled in
-	Cached int              // how many exposures are remembered; 10,000 if 0
-	Now    func() time.Time // the clock; time.Now if nil
+	Policy   *screen.Policy   // screen.DefaultPolicy if nil
+	Store    store.Store      // where exposure is looked for; nil asks the labels alone
+	Record   *verdicts.Record // where verdicts are kept; nil keeps none
+	Clusters *Clusters        // which accounts have one owner; nil asks none. They must not be written any more
+	Look     screen.Look      // how far exposure is followed; its Labels, Minds, Floor and Before are filled in
+	Cached   int              // how many exposures are remembered; 10,000 if 0
+	Now      func() time.Time // the clock; time.Now if nil
 }
 
 // A Screener answers questions from labels, a store and a policy, and keeps what it answered. It is safe for several
@@ -37,12 +38,15 @@ type Screener struct {
 	now   func() time.Time
 	view  atomic.Pointer[view]
 	cache exposureCache
+
+	setting sync.Mutex // held by who changes view
 }
 
 // A view is one state of all labels, and the question to it.
 type view struct {
-	labels *bookLabels
-	ask    screen.Screen
+	labels   *bookLabels
+	clusters *Clusters // nil where none are asked
+	ask      screen.Screen
 }
 
 // NewScreener is a screener that knows the labels of these books.
@@ -62,10 +66,30 @@ func NewScreener(c ScreenConfig, books ...*attribute.Book) *Screener {
 	return s
 }
 
+// SetClusters lets all later questions see labels through these clusters, which must not be written any more; nil asks none.
+func (s *Screener) SetClusters(c *Clusters) {
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	s.setLocked(s.view.Load().labels, c)
+}
+
 // SetLabels lets all later questions be answered from these books. Rescreen says what that changes.
 func (s *Screener) SetLabels(books ...*attribute.Book) {
-	v := &view{labels: newBookLabels(books)}
+	s.setting.Lock()
+	defer s.setting.Unlock()
+	clusters := s.c.Clusters
+	if old := s.view.Load(); old != nil {
+		clusters = old.clusters
+	}
+	s.setLocked(newBookLabels(books), clusters)
+}
+
+func (s *Screener) setLocked(labels *bookLabels, clusters *Clusters) {
+	v := &view{labels: labels, clusters: clusters}
 	v.ask = screen.Screen{Policy: s.c.Policy, Labels: v.labels, Version: Version}
+	if clusters != nil {
+		v.ask.Clusters = newTies(clusters, labels, s.c.Store)
+	}
 	if s.c.Store != nil {
 		v.ask.Exposer = &storeExposer{s, v.labels}
 	}

@@ -77,3 +77,6 @@ func (f *Forest) Service(a flow.Account) string {
 	}
 	return ""
 }
+
+// Marked is the name of the service that an account itself is marked as, "" if none.
+func (f *Forest) Marked(a flow.Account) string { return f.marks[f.lookup(a)] }
