@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -66,6 +67,9 @@ func (m *Maker) Propose(c flow.Chain) flow.Block {
 		switch m.pick(6) {
 		case 0:
 			p.Height += uint64(1 + m.pick(4)) // a hole
+			if m.pick(2) == 0 {
+				b.Parent = m.hash()
+			}
 		case 1: // a source that names no parents
 		default:
 			b.Parent = tip.Hash
@@ -77,22 +81,106 @@ func (m *Maker) Propose(c flow.Chain) flow.Block {
 		p.Hash = flow.Hash{}
 	}
 	b.Point = p
+	m.fill(&b)
+	if m.pick(4) == 0 {
+		b.Notes = append(b.Notes, flow.Note{Kind: flow.NoteKind(1 + m.pick(3)), Where: fmt.Sprintf("row %d", m.pick(1000)),
+			Reason: "Not a number.", Raw: "a;\x00\xff;c"[:m.pick(7)]})
+	}
+	return b
+}
+
+// fill gives a block transactions.
+func (m *Maker) fill(b *flow.Block) {
+	c, p := b.Point.Chain, b.Point
 	index := uint32(m.pick(3))
 	for range m.pick(4) {
 		tx := flow.Tx{ID: m.hash(), Point: p, Index: index}
 		if c == Regtest {
-			tx.Movements = []flow.Movement{m.coins(b)}
+			tx.Movements = []flow.Movement{m.coins(*b)}
 		} else {
 			m.account(c, &tx)
 		}
 		b.Txs = append(b.Txs, tx)
 		index += 1 + uint32(m.pick(3)*m.pick(3))
 	}
-	if m.pick(4) == 0 {
-		b.Notes = append(b.Notes, flow.Note{Kind: flow.NoteKind(1 + m.pick(3)), Where: fmt.Sprintf("row %d", m.pick(1000)),
-			Reason: "Not a number.", Raw: "a;\x00\xff;c"[:m.pick(7)]})
+}
+
+// Missing makes a block for a height that c has not: in a hole, or below its first block. It is linked to its neighbours,
+// and an output of it may be what a later block spends. ok is false where there is no such height.
+func (m *Maker) Missing(c flow.Chain) (b flow.Block, ok bool) {
+	made := m.made[c]
+	next := uint64(0) // the height behind the block before
+	var at []int      // the blocks with a missing height below them
+	for i, b := range made {
+		if b.Point.Height > next {
+			at = append(at, i)
+		}
+		next = b.Point.Height + 1
 	}
-	return b
+	if len(at) == 0 {
+		return b, false
+	}
+	i := at[m.pick(len(at))]
+	above, low := made[i], uint64(0)
+	p := flow.Point{Chain: c, Hash: m.hash(), Time: above.Point.Time}
+	if i > 0 {
+		below := made[i-1].Point
+		low = below.Height + 1
+		p.Time = min(p.Time, below.Time) + int64(m.pick(int(max(p.Time-below.Time, below.Time-p.Time))+1))
+	} else {
+		p.Time -= int64(m.pick(20))
+	}
+	from := uint64(m.pick(int(min(above.Point.Height-low, 1000))))
+	if p.Height = low + from; m.pick(2) == 0 {
+		p.Height = above.Point.Height - 1 - from
+	}
+	if i > 0 && p.Height == low && m.pick(4) > 0 {
+		b.Parent = made[i-1].Point.Hash
+	}
+	if p.Height+1 == above.Point.Height && !above.Parent.IsZero() {
+		p.Hash = above.Parent
+	}
+	b.Point = p
+	m.fill(&b)
+	if c == Regtest && len(b.Txs) > 0 && m.pick(2) == 0 {
+		m.spendLater(&b.Txs[0], made[i:])
+	}
+	return b, true
+}
+
+// spendLater gives tx the id of a transaction whose output a later block spends without knowing it.
+func (m *Maker) spendLater(tx *flow.Tx, later []flow.Block) {
+	for _, b := range later {
+		for _, by := range b.Txs {
+			for _, v := range by.Movements {
+				for k, o := range v.Spent {
+					if v.In[k].Account.IsZero() && !m.has(o.Tx) {
+						tx.ID = o.Tx
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// has reports whether a transaction of the UTXO chain has that id.
+func (m *Maker) has(id flow.Hash) bool {
+	for _, b := range m.made[Regtest] {
+		for _, tx := range b.Txs {
+			if tx.ID == id {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Insert remembers b as a block at its height, which must be missing.
+func (m *Maker) Insert(b flow.Block) {
+	made := m.made[b.Point.Chain]
+	i, _ := slices.BinarySearchFunc(made, b.Point.Height, func(b flow.Block, h uint64) int { return cmp.Compare(b.Point.Height, h) })
+	m.made[b.Point.Chain] = slices.Insert(slices.Clone(made), i, b)
 }
 
 // Push remembers b as the block on top of its chain.
@@ -220,7 +308,12 @@ func (m *Maker) word() flow.Hash {
 // coins is the movement of a UTXO transaction that comes next in the block b.
 func (m *Maker) coins(b flow.Block) flow.Movement {
 	v := flow.Movement{Kind: flow.Transfer, Asset: Regtest.Native()}
-	free := unspent(append(m.Blocks(Regtest), b))
+	made := m.Blocks(Regtest)
+	below := slices.IndexFunc(made, func(o flow.Block) bool { return o.Point.Height > b.Point.Height })
+	if below < 0 {
+		below = len(made)
+	}
+	free := unspent(append(made[:below:below], b), append(made, b))
 	for range m.pick(4) {
 		if m.pick(6) == 0 { // an output that no store has seen
 			v.In = append(v.In, flow.Leg{})
@@ -250,16 +343,22 @@ type coin struct {
 	leg flow.Leg
 }
 
-// unspent are the outputs of UTXO blocks that none of their inputs takes, in order.
-func unspent(blocks []flow.Block) []coin {
+// unspent are the outputs of UTXO blocks that no input of others takes, in order.
+func unspent(blocks, by []flow.Block) []coin {
 	spent := map[flow.Outpoint]bool{}
-	var all []coin
-	for _, b := range blocks {
+	for _, b := range by {
 		for _, tx := range b.Txs {
 			for _, v := range tx.Movements {
 				for _, o := range v.Spent {
 					spent[o] = true
 				}
+			}
+		}
+	}
+	var all []coin
+	for _, b := range blocks {
+		for _, tx := range b.Txs {
+			for _, v := range tx.Movements {
 				for i, l := range v.Out {
 					all = append(all, coin{flow.Outpoint{Tx: tx.ID, Index: uint32(i)}, l})
 				}

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -11,11 +12,13 @@ import (
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
+	"github.com/spoor-dev/spoor/store/memstore"
 )
 
 // RunSame is the property that two stores give the same answers whatever is done to both: blocks that go on and blocks
-// that do not, undo, finality, folding, questions, and snapshots that outlive all of it. Each must open a new, empty
-// store; the suite closes it.
+// that do not, undo, finality, holes that are filled, folding, questions, and snapshots that outlive all of it; and that in
+// the end they hold what a store holds that got the same blocks in order. Each must open a new, empty store; the suite
+// closes it.
 func RunSame(t *testing.T, a, b func(t *testing.T) store.Store) {
 	rapid.Check(t, func(r *rapid.T) {
 		p := &pair{r: r, a: a(t), b: b(t)}
@@ -26,12 +29,35 @@ func RunSame(t *testing.T, a, b func(t *testing.T) store.Store) {
 			"intruder": p.appendIntruder,
 			"undo":     p.undo,
 			"final":    p.final,
+			"fill":     p.fill,
 			"fold":     p.fold,
 			"ask":      p.ask,
 			"snapshot": p.snapshot,
 		})
-		p.compare(p.snapshots())
+		p.compareInOrder(p.compare(p.snapshots()))
 	})
+}
+
+// compareInOrder holds what both stores say against one that gets the same blocks from the lowest to the highest.
+func (p *pair) compareInOrder(said string) {
+	st := memstore.New()
+	for _, c := range Chains() {
+		blocks := p.maker.Blocks(c)
+		if n, err := st.Append(p.r.Context(), blocks); n != len(blocks) || err != nil {
+			p.r.Fatalf("append in order = %d, %v; want %d", n, err, len(blocks))
+		}
+	}
+	s, err := st.Snapshot()
+	if err != nil {
+		p.r.Fatalf("snapshot: %v", err)
+	}
+	want, err := Dump(p.r.Context(), s)
+	if err != nil {
+		p.r.Fatalf("dump: %v", err)
+	}
+	if said != want {
+		p.r.Fatalf("not what a store holds that got the blocks in order: %s", Difference(said, want))
+	}
 }
 
 // A pair is two stores to which the same is done.
@@ -211,6 +237,59 @@ func (p *pair) final(r *rapid.T) {
 		point.Hash = numbered(1<<40 + 3)
 	}
 	p.sameError("final "+point.String(), p.a.Final(r.Context(), point), p.b.Final(r.Context(), point))
+}
+
+// fill puts blocks into holes, from which some may not be fillable yet, and some may contradict what is there.
+func (p *pair) fill(r *rapid.T) {
+	before := p.maker.made
+	p.maker.made = maps.Clone(before)
+	var batch []flow.Block
+	for range rapid.IntRange(1, 5).Draw(r, "blocks") {
+		b, ok := p.maker.Missing(p.chain(r))
+		if !ok {
+			continue
+		}
+		p.maker.Insert(b)
+		if rapid.IntRange(0, 15).Draw(r, "fault") == 0 {
+			b = p.fault(r, b)
+		}
+		batch = append(batch, b)
+	}
+	p.maker.made = before
+	n, errA := p.a.Fill(r.Context(), batch)
+	k, errB := p.b.Fill(r.Context(), batch)
+	if n != k {
+		r.Fatalf("fill = %d, %v in the first store and %d, %v in the second", n, errA, k, errB)
+	}
+	p.sameError("fill", errA, errB)
+	for _, b := range batch {
+		if n > 0 && !p.maker.holds(b.Point) {
+			p.maker.Insert(b)
+			n--
+		}
+	}
+}
+
+// fault makes a block of b that the stores may refuse.
+func (p *pair) fault(r *rapid.T, b flow.Block) flow.Block {
+	made := p.maker.Blocks(b.Point.Chain)
+	b.Txs = nil
+	switch rapid.IntRange(0, 3).Draw(r, "kind") {
+	case 0: // a stranger's child
+		b.Parent = numbered(1<<40 + 4)
+	case 1: // a stranger
+		b.Point.Hash = numbered(1<<40 + 5)
+	case 2: // one that is there, perhaps
+		return rapid.SampledFrom(made).Draw(r, "held")
+	case 3: // in the place of another
+		b.Point.Height = rapid.SampledFrom(made).Draw(r, "taken").Point.Height
+	}
+	return b
+}
+
+// holds reports whether m has a block at that height of the chain.
+func (m *Maker) holds(p flow.Point) bool {
+	return slices.ContainsFunc(m.made[p.Chain], func(b flow.Block) bool { return b.Point.Height == p.Height })
 }
 
 func (p *pair) fold(r *rapid.T) {
