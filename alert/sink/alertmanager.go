@@ -24,7 +24,7 @@ type AlertmanagerConfig struct {
 	BearerFile   string            `yaml:"bearer_file"`   // a token for the header Authorization; none if empty
 	Labels       map[string]string `yaml:"labels"`        // more labels for every alert, such as team or environment
 	GeneratorURL string            `yaml:"generator_url"` // where people find Spoor's own page; none if empty
-	Lasts        time.Duration     `yaml:"lasts"`         // an alert that nobody corrects resolves by itself after so long; 7 days if 0
+	Lasts        time.Duration     `yaml:"lasts"`         // an alert that nobody corrects resolves by itself after so long, a provisional one after an hour, one about Spoor itself after a day; 7 days if 0
 	Private      bool              `yaml:"private"`       // it may be on a private network or this machine, and without TLS
 	Timeout      time.Duration     `yaml:"timeout"`       // of one request with its answer; 10 s if 0
 	Now          func() time.Time  `yaml:"-"`             // time.Now if nil
@@ -125,6 +125,12 @@ func (m *Alertmanager) send(ctx context.Context, group []alert.Alert) error {
 	return err
 }
 
+// How long alerts last at most that nobody may ever correct.
+const (
+	lastsProvisional = time.Hour
+	lastsState       = 24 * time.Hour
+)
+
 // alert is the form of one alert. Alertmanager knows an alert by all its labels, so that none of them may tell what a
 // correction tells otherwise.
 func (m *Alertmanager) alert(a alert.Alert) amAlert {
@@ -161,6 +167,13 @@ func (m *Alertmanager) alert(a alert.Alert) amAlert {
 		out.EndsAt = a.Made.UTC()
 		return out
 	}
-	out.StartsAt, out.EndsAt = a.Made.UTC(), a.Made.Add(m.config.Lasts).UTC()
+	lasts := m.config.Lasts
+	switch a.Kind {
+	case alert.Provisional:
+		lasts = min(lasts, lastsProvisional)
+	case alert.State:
+		lasts = min(lasts, lastsState)
+	}
+	out.StartsAt, out.EndsAt = a.Made.UTC(), a.Made.Add(lasts).UTC()
 	return out
 }
