@@ -50,7 +50,7 @@ func Btcd(tb testing.TB, args ...string) *Bitcoin {
 	return b
 }
 
-// Restart starts the node again, after Kill, on the same data and ports.
+// Restart starts the node again, after Stop or Kill, on the same data and ports.
 func (b *Bitcoin) Restart() {
 	b.tb.Helper()
 	if err := b.start("getblockcount"); err != nil {
@@ -106,7 +106,7 @@ func (b *Bitcoin) InvalidateBlock(hash string) {
 	b.must("invalidateblock", []any{hash}, nil)
 }
 
-// ReconsiderBlock takes InvalidateBlock back.
+// ReconsiderBlock takes InvalidateBlock back. Where several branches stand on the block, btcd goes to any of them.
 func (b *Bitcoin) ReconsiderBlock(hash string) {
 	b.tb.Helper()
 	b.must("reconsiderblock", []any{hash}, nil)

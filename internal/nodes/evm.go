@@ -3,7 +3,6 @@ package nodes
 import (
 	"context"
 	"fmt"
-	"math/big"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -20,7 +19,8 @@ type EVM struct {
 	// Accounts are those that the node signs for, rich from the start; of geth there is one.
 	Accounts []string
 	isGeth   bool
-	fork     int64 // counts the branches, so that no two have the same blocks
+
+	withdrawals uint64 // how many there were; each has its number
 }
 
 // A Payment is value that moves from one of the accounts.
@@ -48,8 +48,8 @@ func Geth(tb testing.TB, args ...string) *EVM {
 	n := launch(tb, "geth", "eth_chainId", 3, func(dir string, ports []string) []string {
 		const apis = "eth,net,web3,debug,txpool,dev,admin"
 		ws = ports[1]
-		return append([]string{"--dev", "--dev.period", "0", "--datadir", filepath.Join(dir, "data"), "--nodiscover", "--maxpeers", "0", "--port", "0",
-			"--ipcdisable", "--http", "--http.port", ports[0], "--http.api", apis, "--ws", "--ws.port", ports[1], "--ws.api", apis,
+		return append([]string{"--dev", "--dev.period", "0", "--syncmode", "full", "--datadir", filepath.Join(dir, "data"), "--nodiscover", "--maxpeers", "0", "--port", "0",
+			"--ipcdisable", "--txpool.nolocals", "--http", "--http.port", ports[0], "--http.api", apis, "--ws", "--ws.port", ports[1], "--ws.api", apis,
 			"--authrpc.port", ports[2]}, args...)
 	}, "", "")
 	e := &EVM{node: n, URL: n.url, WS: "ws://127.0.0.1:" + ws, isGeth: true}
@@ -57,7 +57,8 @@ func Geth(tb testing.TB, args ...string) *EVM {
 	return e
 }
 
-// Restart starts the node again, after Kill, on the same data and ports.
+// Restart starts the node again on the same data and ports. After Stop it has all blocks that it had; after Kill anvil has
+// those of a second before, and geth begins with none.
 func (e *EVM) Restart() {
 	e.tb.Helper()
 	if err := e.start("eth_chainId"); err != nil {
@@ -77,7 +78,7 @@ func (e *EVM) Height() uint64 {
 	return h
 }
 
-// Mine puts n blocks on top: empty ones of anvil, of geth each with a payment of the account to itself.
+// Mine puts n blocks on top. Those of geth hold a withdrawal of 1 gwei each, and it may put an empty one between.
 func (e *EVM) Mine(n int) {
 	e.tb.Helper()
 	if !e.isGeth {
@@ -85,7 +86,9 @@ func (e *EVM) Mine(n int) {
 		return
 	}
 	for range n {
-		e.Send(e.Accounts[0], e.Accounts[0], uint64(e.fork))
+		before := e.Height()
+		e.withdraw()
+		e.wait("a block with a withdrawal", func() bool { return e.Height() > before })
 	}
 }
 
@@ -125,49 +128,69 @@ func Crier() []byte {
 	}
 }
 
-// Reorg replaces the newest blocks by as many others and one more. The payments are in the first of the new ones; the
-// transactions of the old ones are gone.
+// Reorg replaces the newest blocks, depth of them, by as many others and at least one more. The payments are among the
+// new ones; the transactions of the old ones are gone.
 func (e *EVM) Reorg(depth int, payments ...Payment) {
 	e.tb.Helper()
-	e.fork++
+	top := e.Height()
 	if !e.isGeth {
-		var txs []any
+		txs := []any{}
 		for _, p := range payments {
 			txs = append(txs, []any{map[string]any{"from": p.From, "to": p.To, "value": quantity(p.Wei)}, 0})
-		}
-		if txs == nil {
-			txs = []any{}
 		}
 		e.must("anvil_reorg", []any{depth, txs}, nil)
 		e.Mine(1)
 		return
 	}
-	e.must("debug_setHead", []any{quantity(e.Height() - uint64(depth))}, nil)
-	rest := depth + 1
+	e.must("debug_setHead", []any{quantity(top - uint64(depth))}, nil)
+	e.Mine(1) // now its pool of transactions knows, too
 	for _, p := range payments {
 		e.Send(p.From, p.To, p.Wei)
-		rest--
 	}
-	e.Mine(max(rest, 1))
+	for e.Height() <= top {
+		e.Mine(1)
+	}
 }
 
 // transact sends a transaction and waits until it is in a block.
 func (e *EVM) transact(tx map[string]any) string {
 	e.tb.Helper()
-	var id string
+	var nonce, id string
+	e.must("eth_getTransactionCount", []any{tx["from"], "latest"}, &nonce) // geth's own count is wrong after a fork
+	tx["nonce"] = nonce
 	e.must("eth_sendTransaction", []any{tx}, &id)
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	e.wait("a block with transaction "+id, func() bool {
 		var receipt *struct{ BlockNumber string }
 		err := e.Call(context.Background(), "eth_getTransactionReceipt", []any{id}, &receipt)
-		if receipt != nil {
-			return id
-		}
 		if err != nil && !strings.Contains(err.Error(), "indexing is in progress") { // as geth says right after its start
 			e.tb.Fatal(err)
 		}
-	}
-	e.tb.Fatalf("transaction %s is in no block", id)
-	return ""
+		return receipt != nil
+	})
+	return id
 }
 
-func quantity(n uint64) string { return "0x" + new(big.Int).SetUint64(n).Text(16) }
+// wait asks again and again until what a node was told has happened.
+func (e *EVM) wait(what string, done func() bool) {
+	e.tb.Helper()
+	begun := time.Now()
+	for nudged := begun; !done(); time.Sleep(2 * time.Millisecond) {
+		switch now := time.Now(); {
+		case now.Sub(begun) > patience:
+			e.tb.Fatalf("not in %s: %s", patience, what)
+		case e.isGeth && now.Sub(nudged) > time.Second: // it can miss what it is told right after its start
+			nudged = now
+			e.withdraw()
+		}
+	}
+}
+
+// withdraw makes geth put a block on top.
+func (e *EVM) withdraw() {
+	e.tb.Helper()
+	e.withdrawals++
+	e.must("dev_addWithdrawal", []any{map[string]any{"index": quantity(e.withdrawals), "validatorIndex": "0x1", "amount": "0x1",
+		"address": "0x00000000000000000000000000000000000000ee"}}, nil)
+}
+
+func quantity(n uint64) string { return "0x" + strconv.FormatUint(n, 16) }

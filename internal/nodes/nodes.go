@@ -59,7 +59,7 @@ type node struct {
 	url            string
 	user, password string
 	dir            string
-	kill           func()
+	end, kill      func()
 	ended          chan struct{} // closed when the process has
 	output         *tail
 	client         *http.Client
@@ -128,10 +128,11 @@ func (n *node) start(ready string) error {
 			_ = cmd.Wait() // how it ended is in its output
 		}
 	}()
-	n.ended, n.kill = ended, func() {}
+	n.ended, n.end, n.kill = ended, func() {}, func() {}
 	if err := <-began; err != nil {
 		return err
 	}
+	n.end = func() { _ = cmd.Process.Signal(os.Interrupt) }
 	n.kill = func() { _ = cmd.Process.Kill() } // one that has ended already is what we want
 	var err error
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
@@ -149,6 +150,17 @@ func (n *node) start(ready string) error {
 		}
 	}
 	return fmt.Errorf("no answer in %s: %w", patience, err)
+}
+
+// Stop asks the node to end, so that it writes down what it holds, and waits until it has ended.
+func (n *node) Stop() {
+	n.tb.Helper()
+	n.end()
+	select {
+	case <-n.ended:
+	case <-time.After(patience):
+		n.tb.Fatalf("%s does not end", n.program)
+	}
 }
 
 // Kill ends the node at once, as a loss of power would, and waits until it has ended.

@@ -22,7 +22,7 @@ func testEVM(t *testing.T, e *EVM) {
 	from := e.Accounts[0]
 	start := e.Height()
 	e.Mine(3)
-	if h := e.Height(); h != start+3 {
+	if h := e.Height(); h < start+3 || h > start+3 && !e.isGeth {
 		t.Fatalf("height %d after mining 3 on %d", h, start)
 	}
 	id := e.Send(from, to, 12345)
@@ -48,12 +48,12 @@ func testEVM(t *testing.T, e *EVM) {
 		receipt.Logs[0].Data != "0x0000000000000000000000000000000000000000000000000000000000000004" {
 		t.Fatalf("receipt %+v", receipt)
 	}
-	for _, depth := range []int{1, 4} {
+	for _, depth := range []int{1, 2} {
 		top := e.Height()
 		old, below := hash(top), hash(top-uint64(depth))
 		oldest := hash(top - uint64(depth) + 1)
 		e.Reorg(depth, Payment{from, to, uint64(depth)})
-		if h := e.Height(); h != top+1 {
+		if h := e.Height(); h < top+1 || h > top+1 && !e.isGeth {
 			t.Fatalf("depth %d: height %d; want %d", depth, h, top+1)
 		}
 		if hash(top) == old || hash(top-uint64(depth)+1) == oldest || hash(top-uint64(depth)) != below {
@@ -64,12 +64,19 @@ func testEVM(t *testing.T, e *EVM) {
 	if err := e.Call(t.Context(), "eth_getTransactionReceipt", []any{cry}, &gone); err != nil || gone != nil {
 		t.Fatalf("a transaction of the branch that lost: %+v, %v", gone, err)
 	}
-	if err := e.Call(t.Context(), "eth_getTransactionReceipt", []any{id}, &gone); err != nil {
-		t.Fatal(err)
+	if err := e.Call(t.Context(), "eth_getTransactionReceipt", []any{id}, &gone); err != nil || gone == nil {
+		t.Fatalf("a transaction below the fork: %+v, %v", gone, err)
 	}
 	if err := e.Call(t.Context(), "spoor_noSuchThing", nil, nil); err == nil {
 		t.Fatal("a method that there is not was answered")
 	}
+	top := e.Height()
+	e.Stop()
+	e.Restart()
+	if h := e.Height(); h != top {
+		t.Fatalf("height %d after it was stopped and started again; want %d", h, top)
+	}
+	e.Mine(1)
 	e.Kill()
 	if err := e.Call(t.Context(), "eth_blockNumber", nil, nil); err == nil {
 		t.Fatal("a killed node answered")
@@ -84,6 +91,15 @@ func TestBtcd(t *testing.T) {
 	b.Generate(Maturity + 2)
 	if h := b.Height(); h != Maturity+2 {
 		t.Fatalf("height %d", h)
+	}
+	third := b.Hash(3)
+	b.InvalidateBlock(third)
+	if h := b.Height(); h != 2 {
+		t.Fatalf("height %d after block 3 was made invalid", h)
+	}
+	b.ReconsiderBlock(third)
+	if h := b.Height(); h != Maturity+2 {
+		t.Fatalf("height %d after block 3 was valid again", h)
 	}
 	theft := b.Pay(Miner, "thief", 40_0000_0000)
 	hop := b.Pay("thief", "hop", 15_0000_0000) // of the pending one
@@ -100,16 +116,6 @@ func TestBtcd(t *testing.T) {
 		if h := b.Height(); h != top+1 || b.Hash(top-uint64(depth)+1) == old || b.Hash(top-uint64(depth)) != below {
 			t.Fatalf("depth %d: height %d; want %d, and other blocks from %d on", depth, h, top+1, top-uint64(depth)+1)
 		}
-	}
-	old := b.Hash(3)
-	top := b.Height()
-	b.InvalidateBlock(old)
-	if h := b.Height(); h != 2 {
-		t.Fatalf("height %d after block 3 was made invalid", h)
-	}
-	b.ReconsiderBlock(old)
-	if h := b.Height(); h != top {
-		t.Fatalf("height %d after block 3 was valid again; want %d", h, top)
 	}
 	b.Kill()
 	if err := b.Call(context.Background(), "getblockcount", nil, nil); err == nil {
