@@ -55,18 +55,27 @@ func (n *Node) tagged(ctx context.Context, tag string) (follow.Header, error) {
 	return h, nil
 }
 
-// Headers implements follow.Node. They come in batches of the size that the node bears.
+// Headers implements follow.Node. They come in batches of the size that the node bears. The head is asked for with them, and
+// nothing above it is given: geth answers by number with blocks above its head that it had before a crash.
 func (n *Node) Headers(ctx context.Context, from uint64, count int) ([]follow.Header, error) {
 	c, err := n.served(ctx)
 	if err != nil {
 		return nil, err
 	}
-	found := make([]*headerJSON, max(count, 0))
-	calls := make([]rpc.Call, len(found))
+	if count <= 0 {
+		return nil, nil
+	}
+	var head quantity
+	found := make([]*headerJSON, count)
+	calls := make([]rpc.Call, count, count+1)
 	for i := range calls {
 		calls[i] = rpc.Call{Method: "eth_getBlockByNumber", Params: []any{hexOf(from + uint64(i)), false}, Result: &found[i]}
 	}
+	calls = append(calls, rpc.Call{Method: "eth_blockNumber", Result: &head})
 	if err := n.rpc.Batch(ctx, calls); err != nil {
+		return nil, err
+	}
+	if err := calls[count].Err; err != nil {
 		return nil, err
 	}
 	var out []follow.Header
@@ -75,7 +84,7 @@ func (n *Node) Headers(ctx context.Context, from uint64, count int) ([]follow.He
 		if err := calls[i].Err; err != nil {
 			return nil, fmt.Errorf("header %d: %w", height, err)
 		}
-		if j == nil {
+		if j == nil || height > uint64(head) {
 			break
 		}
 		h, err := j.header(c)
@@ -87,7 +96,7 @@ func (n *Node) Headers(ctx context.Context, from uint64, count int) ([]follow.He
 		}
 		out = append(out, h)
 	}
-	if len(out) == 0 && count > 0 {
+	if len(out) == 0 {
 		return nil, fmt.Errorf("%s: header %d: %w", n.Name(), from, follow.ErrNotFound)
 	}
 	return out, nil
