@@ -29,7 +29,7 @@ type screenFlags struct {
 	labels, with                 []string
 	direction, asset, amount     string
 	asOf, knownAt                string
-	direct, forget               bool
+	direct, forget, noClusters   bool
 	history, again               bool
 }
 
@@ -69,6 +69,7 @@ Exit codes: 0 allow, 3 attention or hold, 4 block, 2 an address that is none (ne
 	fl.StringVar(&f.asOf, "as-of", "", "the moment that is asked about: RFC 3339, a day, or seconds since 1970 (default now)")
 	fl.StringVar(&f.knownAt, "known-at", "", "what was known then counts (default the same moment)")
 	fl.BoolVar(&f.direct, "direct", false, "ask the labels alone, and no chain")
+	fl.BoolVar(&f.noClusters, "no-clusters", false, "do not look at labels through clusters (see spoor cluster)")
 	fl.BoolVar(&f.forget, "forget", false, "do not keep the verdicts")
 	fl.BoolVar(&f.history, "history", false, "show the verdicts that were given about the addresses")
 	fl.BoolVar(&f.again, "again", false, "ask again about every address that was ever asked about, and print the changes as findings")
@@ -102,6 +103,11 @@ func (p *program) runScreen(ctx context.Context, f screenFlags, args []string, s
 	books, err := p.booksToScreen(f.labels, f.store)
 	if err != nil {
 		return err
+	}
+	if !f.noClusters {
+		if config.Clusters, err = readClusters(f.store); err != nil {
+			return err
+		}
 	}
 	if !f.forget {
 		if f.record == "" {

@@ -36,6 +36,9 @@ func writeVerdict(w io.Writer, v screen.Verdict) error {
 	for _, l := range v.Labels {
 		line("  %-9s  %-22s  %s (%s), says %s, confidence %d", "label", l.Stance, finding.Clean(l.Name, 120), l.Category, finding.Clean(l.Source.ID, 80), l.Confidence.Level())
 	}
+	if c := v.Cluster; c != nil {
+		line("  %-9s  %-22s  one of %s that are thought to have one owner; %s", "cluster", "", engine.Count(c.Size, "account"), engine.Count(len(c.Ties)+c.Omitted, "label")+" among the others")
+	}
 	for _, e := range v.Exposure {
 		way := "direct"
 		if !e.Direct {

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type serveFlags struct {
 	listen, keys, newKey        string
 	cert, key                   string
 	refuseStale, direct, forget bool
+	noClusters                  bool
 	vendor, vendorKey           string
 	vendorPrivate               bool
 	config                      api.Config
@@ -61,6 +63,7 @@ Without --keys only this machine may ask. --new-key makes a key: the secret on s
 	fl.StringVar(&f.record, "verdicts", "", "folder where verdicts are kept (default the one in the store's folder)")
 	fl.StringVar(&f.policy, "policy", "default", "default, lists (what is on no list is allowed), or a file with a policy")
 	fl.BoolVar(&f.direct, "direct", false, "ask the labels alone, and no chain")
+	fl.BoolVar(&f.noClusters, "no-clusters", false, "do not look at labels through clusters (see spoor cluster)")
 	fl.BoolVar(&f.forget, "forget", false, "keep no verdicts")
 	fl.StringVar(&f.listen, "listen", "127.0.0.1:8420", "address to listen on")
 	fl.StringVar(&f.keys, "keys", "", "file with the keys of those who may ask")
@@ -111,8 +114,22 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	if len(f.labels) == 0 {
 		f.labels = []string{filepath.Join(f.store, "labels")}
 	}
-	read := func() ([]*attribute.Book, error) { return readBooks(f.labels, "") }
-	stamps := engine.StampLabels(f.labels)
+	var screener *engine.Screener // once it is there, clusters that are read again go to it
+	read := func() ([]*attribute.Book, error) {
+		books, err := readBooks(f.labels, "")
+		if err != nil || f.noClusters {
+			return books, err
+		}
+		if config.Clusters, err = readClusters(f.store); err == nil && screener != nil {
+			screener.SetClusters(config.Clusters)
+		}
+		return books, err
+	}
+	from := f.labels
+	if !f.noClusters {
+		from = append(slices.Clone(from), engine.ClusterFile(f.store))
+	}
+	stamps := engine.StampLabels(from)
 	books, err := read()
 	if err != nil {
 		return err
@@ -141,7 +158,7 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	if f.vendor != "" {
 		config.Record = nil // what is kept is what both said
 	}
-	screener := engine.NewScreener(config, books...)
+	screener = engine.NewScreener(config, books...)
 	var asked api.Screener = screener
 	if f.vendor != "" {
 		forward, err := forwardTo(screener, record, f)
@@ -167,7 +184,7 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	follow, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(following)
-		world.FollowLabels(follow, f.labels, stamps, read, f.reload, func(err error) {
+		world.FollowLabels(follow, from, stamps, read, f.reload, func(err error) {
 			if err != nil {
 				f.config.Log.Error("labels cannot be read", "error", err.Error())
 				return
