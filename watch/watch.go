@@ -68,6 +68,8 @@ type Seen struct {
 
 // A Start is how far one chain is known when a case is opened: what is final, and the blocks above it.
 type Start struct {
+	// Chain is which it is; that of Final if zero.
+	Chain flow.Chain
 	// Final is a block that will never be undone, no higher than where the Watch stands; zero if there is none: then Rest
 	// begins with the first block that matters.
 	Final flow.Point

@@ -1,0 +1,24 @@
+package watch
+
+import (
+	"fmt"
+
+	"github.com/spoor-dev/spoor/finding"
+)
+
+// habits lets the rules of package detect look at the hops of the leading rule.
+func (s *seat) habits(v *view) error {
+	for _, h := range v.led {
+		found, err := s.detector.Apply(s.event(h, v.world))
+		if err != nil {
+			return fmt.Errorf("case %.80q: habits: %w", s.open.ID, err)
+		}
+		for _, f := range found {
+			v.add(candidate{
+				rule: f.Rule, severity: f.Severity, weight: uint64(f.Score),
+				make: func() (finding.Finding, error) { return f, nil },
+			})
+		}
+	}
+	return nil
+}
