@@ -19,22 +19,22 @@ const (
 
 // A NodeStatus is how one node stands.
 type NodeStatus struct {
-	Name      string        `json:"name"`
-	State     State         `json:"state"`
-	Head      flow.Point    `json:"head,omitzero"` // what it last said
-	Behind    uint64        `json:"behind"`        // blocks that it lacks of the best
-	Error     string        `json:"error,omitempty"`
-	ErrorAt   time.Time     `json:"error_at,omitzero"`
-	Lies      int           `json:"lies"`
-	Lie       string        `json:"lie,omitempty"` // the last one
-	LieAt     time.Time     `json:"lie_at,omitzero"`
-	Until     time.Time     `json:"until,omitzero"` // it is not asked before
-	Requests  int64         `json:"requests"`
-	Errors    int64         `json:"errors"`
-	InFlight  int           `json:"in_flight"` // calls for blocks
-	Limit     int           `json:"limit"`     // of InFlight, as learned
-	P50       time.Duration `json:"p50_ns"`    // of its last answers
-	Confirmed flow.Point    `json:"final,omitzero"`
+	Name     string        `json:"name"`
+	State    State         `json:"state"`
+	Head     flow.Point    `json:"head,omitzero"` // what it last said
+	Behind   uint64        `json:"behind"`        // blocks that it lacks of the best
+	Error    string        `json:"error,omitempty"`
+	ErrorAt  time.Time     `json:"error_at,omitzero"`
+	Lies     int           `json:"lies"`
+	Lie      string        `json:"lie,omitempty"` // the last one
+	LieAt    time.Time     `json:"lie_at,omitzero"`
+	Until    time.Time     `json:"until,omitzero"` // it is not asked before
+	Requests int64         `json:"requests"`
+	Errors   int64         `json:"errors"`
+	InFlight int           `json:"in_flight"`      // calls for blocks
+	Limit    int           `json:"limit"`          // of InFlight, as learned
+	P50      time.Duration `json:"p50_ns"`         // of its last answers
+	Final    flow.Point    `json:"final,omitzero"` // what it last said
 }
 
 // A Hole is a run of heights that were skipped because no node gave a block that checks.
