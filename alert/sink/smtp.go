@@ -234,7 +234,10 @@ func (s *session) greet(config *tls.Config) error {
 	if user == "" {
 		return nil
 	}
-	_, offers := s.client.Extension("AUTH")
+	ok, offers := s.client.Extension("AUTH")
+	if !ok {
+		return errors.New("the server offers no way to log in")
+	}
 	auth := smtp.PlainAuth("", user, s.secret, s.m.host)
 	if f := strings.Fields(strings.ToUpper(offers)); !slices.Contains(f, "PLAIN") && slices.Contains(f, "LOGIN") {
 		auth = &loginAuth{user, s.secret}
