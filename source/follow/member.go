@@ -38,7 +38,6 @@ type member struct {
 	benched    time.Time // when it last sat down
 	ills, lies int       // in a row
 	allLies    int
-	sat        time.Duration // how long it was last sent to sit
 	lie, err   string
 	lieAt      time.Time
 	errAt      time.Time
@@ -113,7 +112,7 @@ func (s *Source) errs(m *member, began time.Time, err error) {
 	if !began.After(m.benched) && !m.benched.IsZero() || now.Before(m.until) {
 		return // it sits for what came before
 	}
-	if now.Sub(m.benched) > 4*m.sat {
+	if now.Sub(m.until) > s.cfg.Bench {
 		m.ills = 0
 	}
 	s.benchLocked(m, Ill, min(s.cfg.Bench/illPerLie<<min(m.ills, 10), s.cfg.Bench))
@@ -145,7 +144,7 @@ func (s *Source) lied(m *member, began time.Time, at flow.Point, reason string) 
 // benchLocked sends a node to sit.
 func (s *Source) benchLocked(m *member, as State, sit time.Duration) {
 	now := time.Now()
-	m.state, m.benched, m.sat, m.until = as, now, sit, now.Add(sit)
+	m.state, m.benched, m.until = as, now, now.Add(sit)
 	m.usable, m.unlinks, m.doubt = false, 0, time.Time{}
 	m.branch++
 	clear(m.said)

@@ -69,7 +69,7 @@ type Kind string
 // The kinds of events.
 const (
 	NodeLied      Kind = "node-lied"      // with the reason; the node sits on the bench
-	NodeSwitched  Kind = "node-switched"  // another node's branch is followed from here on
+	NodeSwitched  Kind = "node-switched"  // another node is followed, because the one before does not answer well
 	NodeRecovered Kind = "node-recovered" // a node that was ill, stale or lying answers well again
 	NodeStale     Kind = "node-stale"     // a node lacks the newest blocks for longer than Config.Patience
 	Forked        Kind = "forked"         // Depth blocks are undone

@@ -95,13 +95,14 @@ func (s *Source) sayers(ctx context.Context, all []*member, giver *member, h Hea
 	return by, against
 }
 
-// follow keeps which node's headers are followed, and tells if it is another one than before.
+// follow keeps which node's headers are followed, and tells if it is another one because that before is not well.
 func (s *Source) follow(m *member) {
 	s.mu.Lock()
 	before := s.chain.leader
+	isForced := before != nil && before != m && !before.usable
 	s.chain.leader = m
 	s.mu.Unlock()
-	if before != nil && before != m {
+	if isForced {
 		s.tell(Event{Kind: NodeSwitched, Node: m.Name(), Reason: "before it " + before.Name()})
 	}
 }
