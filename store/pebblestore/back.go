@@ -40,7 +40,7 @@ func (e *entryLooker) headBack(ask *store.Ask) error {
 // and in each over its long pieces and the short ones between them.
 func (e *entryLooker) frozenBack(ask *store.Ask) error {
 	v, holder := e.v, uint32(ask.Holder)
-	if len(v.segments) == 0 || holder >= v.frozenIDs() || e.isFull(ask) {
+	if len(v.segments) == 0 || holder >= v.known || e.isFull(ask) {
 		return nil
 	}
 	it, err := e.r.iter(keyEntries)

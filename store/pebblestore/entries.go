@@ -112,14 +112,7 @@ func (e *entryLooker) answer(ctx context.Context, asks []store.Ask, order []int,
 			return err
 		}
 		e.entries = e.entries[:0]
-		first, then := e.frozen, e.head
-		if asks[i].Back {
-			first, then = e.headBack, e.frozenBack
-		}
-		if err := first(&asks[i]); err != nil {
-			return err
-		}
-		if err := then(&asks[i]); err != nil {
+		if err := e.find(&asks[i]); err != nil {
 			return err
 		}
 		if err := visit(i, e.entries); err != nil {
@@ -127,6 +120,21 @@ func (e *entryLooker) answer(ctx context.Context, asks []store.Ask, order []int,
 		}
 	}
 	return nil
+}
+
+// find adds the entries that a question wants.
+func (e *entryLooker) find(ask *store.Ask) error {
+	first, then := e.frozen, e.head
+	switch {
+	case e.v.late:
+		return e.merge(ask)
+	case ask.Back:
+		first, then = e.headBack, e.frozenBack
+	}
+	if err := first(ask); err != nil {
+		return err
+	}
+	return then(ask)
 }
 
 // isFull reports whether enough was found.
@@ -141,7 +149,7 @@ func (e *entryLooker) frozen(ask *store.Ask) error {
 	if ask.From != (flow.Pos{}) {
 		first = uint32(v.segmentOf(ask.From.Height)) + 1
 	}
-	if uint64(first) > uint64(len(v.segments)) || holder >= v.frozenIDs() {
+	if uint64(first) > uint64(len(v.segments)) || holder >= v.known {
 		return nil
 	}
 	it, err := e.r.iter(keyEntries)

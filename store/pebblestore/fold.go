@@ -87,7 +87,15 @@ func (s *Store) foldLocked(ctx context.Context, l *lane, n int) (err error) {
 	if err := s.needLocked(bytes); err != nil {
 		return err
 	}
-	f := folder{s: s, l: l, blocks: blocks, seg: seg}
+	seg.base = l.regularID - 1
+	if s.loose { // what is folded may name accounts by ids whose names are still on their way
+		if err := s.db.LogData(nil, pebble.Sync); err != nil {
+			s.broken = err
+			return err
+		}
+		s.loose = false
+	}
+	f := folder{s: s, l: l, blocks: blocks, seg: seg, forms: l.forms.all, room: &s.work}
 	rows, entries := &tableWriter{s: s}, &tableWriter{s: s}
 	defer func() {
 		if err != nil {
@@ -219,16 +227,24 @@ func (t *tableWriter) discard() error {
 	return err
 }
 
-// A folder writes the tables of one segment.
+// A rowWriter takes keys, those of one kind in order, and their values.
+type rowWriter interface {
+	add(key, value []byte) error
+	merge(key, value []byte) error // adds to what stands under the key
+}
+
+// A folder writes the tables of one segment. It reads of its lane only what never changes.
 type folder struct {
 	s      *Store
 	l      *lane
 	blocks []*block
 	seg    segment
+	forms  []form
+	room   *foldRoom
 }
 
-// rows writes everything but the entries.
-func (f *folder) rows(ctx context.Context, t *tableWriter) error {
+// rows writes everything but the entries. Names and forms of a late segment are written already.
+func (f *folder) rows(ctx context.Context, t rowWriter) error {
 	var key, value []byte
 	lane := f.l.lane
 	for _, b := range f.blocks {
@@ -255,14 +271,16 @@ func (f *folder) rows(ctx context.Context, t *tableWriter) error {
 			}
 		}
 	}
-	if err := f.names(t); err != nil {
-		return err
-	}
-	for _, b := range f.blocks {
-		for i, form := range b.forms {
-			key = numberKey(key[:0], keyForm, lane, b.firstForm+uint32(i))
-			if err := t.add(key, appendForm(value[:0], form)); err != nil {
-				return err
+	if !f.seg.late {
+		if err := f.names(t); err != nil {
+			return err
+		}
+		for _, b := range f.blocks {
+			for i, form := range b.forms {
+				key = numberKey(key[:0], keyForm, lane, b.firstForm+uint32(i))
+				if err := t.add(key, appendForm(value[:0], form)); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -276,7 +294,7 @@ func (f *folder) rows(ctx context.Context, t *tableWriter) error {
 const namesPerValue = 64
 
 // names writes both directions of the new accounts.
-func (f *folder) names(t *tableWriter) error {
+func (f *folder) names(t rowWriter) error {
 	var key, value []byte
 	var all []hashed
 	first, n := uint32(0), 0
@@ -292,6 +310,11 @@ func (f *folder) names(t *tableWriter) error {
 		for i, k := range b.names {
 			id := b.firstID + uint32(i)
 			all = append(all, hashed{hash: f.s.secret.key(k), a: id})
+			if id != first+uint32(n) { // ids that filled blocks have taken stand between
+				if err := flush(); err != nil {
+					return err
+				}
+			}
 			if n == 0 {
 				first, value = id, value[:0]
 			}
@@ -306,26 +329,18 @@ func (f *folder) names(t *tableWriter) error {
 	if err := flush(); err != nil {
 		return err
 	}
-	before := f.l.view().frozenIDs() - 1
-	return f.buckets(t, keyAccount, all, func(dst []byte, all []hashed) []byte {
-		last := before
-		for _, h := range all {
-			dst = binary.AppendUvarint(dst, uint64(h.a-last))
-			last = h.a
-		}
-		return dst
-	})
+	return f.buckets(t, keyAccount, all, func(dst []byte, all []hashed) []byte { return appendIDs(dst, all, f.seg.base) })
 }
 
 // places writes the indexes of transactions and of spends.
-func (f *folder) places(ctx context.Context, t *tableWriter) error {
+func (f *folder) places(ctx context.Context, t rowWriter) error {
 	all := make([]hashed, 0, f.seg.txs)
 	var spends []hashed
 	var m rawMove
 	for i, b := range f.blocks {
 		for k, c := range b.chunks {
 			body, ids := b.chunk(k)
-			r := newBodyReader(body, c.tx, f.l.forms.all)
+			r := newBodyReader(body, c.tx, f.forms)
 			for order := 0; r.nextTx(); order++ {
 				if id := flow.Hash(ids[32*order:]); !id.IsZero() {
 					all = append(all, hashed{f.s.secret.hash(id), uint32(i), r.tx})
@@ -358,7 +373,7 @@ func (f *folder) places(ctx context.Context, t *tableWriter) error {
 }
 
 // buckets writes an index. things appends what the hashes of a bucket stand for.
-func (f *folder) buckets(t *tableWriter, kind byte, all []hashed, things func(dst []byte, all []hashed) []byte) error {
+func (f *folder) buckets(t rowWriter, kind byte, all []hashed, things func(dst []byte, all []hashed) []byte) error {
 	if len(all) == 0 {
 		return nil
 	}
@@ -399,9 +414,9 @@ const (
 )
 
 // entries writes the entries of every holder.
-func (f *folder) entries(ctx context.Context, t *tableWriter) (err error) {
-	room := &f.s.work
-	if room.log, room.recs, err = logEntries(room.log[:0], room.recs[:0], f.blocks, f.l.forms.all, f.seg.common); err != nil {
+func (f *folder) entries(ctx context.Context, t rowWriter) (err error) {
+	room := f.room
+	if room.log, room.recs, err = logEntries(room.log[:0], room.recs[:0], f.blocks, f.forms, f.seg.common); err != nil {
 		return err
 	}
 	room.recs, room.spare = sortRecs(room.recs, room.spare)
@@ -430,7 +445,7 @@ func (f *folder) entries(ctx context.Context, t *tableWriter) (err error) {
 // A pieceWriter writes the entries of one holder in a segment.
 type pieceWriter struct {
 	f          *folder
-	t          *tableWriter
+	t          rowWriter
 	holder     uint32
 	parts      int
 	key, value []byte

@@ -6,8 +6,12 @@ import (
 	"math/bits"
 )
 
-// formatVersion is the version of everything below. A store of another version is refused with store.ErrFormat.
-const formatVersion = 2
+// The versions of everything below. A store becomes filledVersion when the first hole of it is filled. A store of another
+// version is refused with store.ErrFormat.
+const (
+	formatVersion = 2
+	filledVersion = 3
+)
 
 // The kinds of keys, their first byte. Numbers in keys are big-endian, so that keys sort by number. Every chain has a
 // lane, a small number; all other keys of it begin with the kind and the lane (2 bytes). docs/formats/store.md explains
@@ -24,6 +28,7 @@ const (
 	keyTxIDs   = 'i' // 'i' lane height(8) index of first tx(4)   -> their ids, 32 bytes each
 	keyAccount = 'k' // 'k' lane bucket(2) group(1-5)             -> accounts by hash of their key (joined)
 	keyNames   = 'd' // 'd' lane first id(4)                      -> account keys of ids first, first+1, …
+	keyLent    = 'n' // 'n' lane id(4)                            -> an account key: a head block brought it, a filled block has it too
 	keyEntries = 'a' // 'a' lane id(4) group(1-5)                 -> few entries of an account (joined)
 	//                  'a' lane id(4) group(1-5) segment(4) height(8) tx(4) -> many entries of an account in one
 	//                                                               segment, from that transaction on

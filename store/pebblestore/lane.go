@@ -19,16 +19,17 @@ type view struct {
 	tip      flow.Point
 	nextID   uint32 // the first account id that was not given out
 	runs     []*run // cover the head; nil until a snapshot needs them, then guarded by Store.mu
+	extent
 }
 
-func (v *view) isEmpty() bool { return len(v.segments) == 0 && len(v.blocks) == 0 }
+func (v *view) isEmpty() bool { return v.count == 0 && len(v.blocks) == 0 }
 
-// frozenIDs is the first account id that the segments do not know.
-func (v *view) frozenIDs() uint32 {
-	if n := len(v.segments); n > 0 {
-		return v.segments[n-1].nextID
-	}
-	return 1
+// An extent is what all segments of a lane hold together.
+type extent struct {
+	first, last uint64 // heights
+	count       uint64 // blocks
+	known      uint32 // the first account id that no segment knows; 1 if none is known
+	late        bool   // there is a late one
 }
 
 // A lane is one chain of a store as its writer knows it.
@@ -47,6 +48,12 @@ type lane struct {
 
 	forms  formTable
 	nextID uint32
+	extent
+	regularID uint32          // the first account id that no fold knows
+	filledID  uint32          // ids below are never given again, because filled blocks have some of them
+	tabled    int             // how many forms the tables know
+	lent      map[uint32]bool // ids that head blocks brought and filled blocks have too, as far as met
+
 	young  *nameTable // accounts met lately: all of the head, some of the segments
 	old    *nameTable // accounts met before that, all of the segments; nil if none
 	whole  bool       // young and old hold all accounts of the lane
@@ -62,14 +69,16 @@ type lane struct {
 }
 
 func newLane(c flow.Chain, number uint16) *lane {
-	return &lane{chain: c, lane: number, nextID: 1, forms: newFormTable(), young: newNameTable(), whole: true}
+	return &lane{chain: c, lane: number, nextID: 1, regularID: 1, filledID: 1, extent: extent{known: 1}, lent: map[uint32]bool{},
+		forms: newFormTable(), young: newNameTable(), whole: true}
 }
 
-func (l *lane) isEmpty() bool { return len(l.segments) == 0 && len(l.blocks) == 0 }
+func (l *lane) isEmpty() bool { return l.count == 0 && len(l.blocks) == 0 }
 
 // view is what is to be shown of the lane now.
 func (l *lane) view() *view {
-	return &view{chain: l.chain, lane: l.lane, segments: l.segments, blocks: l.blocks, forms: l.forms.all, tip: l.tip, nextID: l.nextID}
+	return &view{chain: l.chain, lane: l.lane, segments: l.segments, blocks: l.blocks, forms: l.forms.all, tip: l.tip, nextID: l.nextID,
+		extent: l.extent}
 }
 
 // setTip finds the tip again.
@@ -85,21 +94,29 @@ func isBlock(p, q flow.Point) bool {
 	return p.Chain == q.Chain && p.Height == q.Height && p.Hash == q.Hash
 }
 
-// fits says whether b has to be put on top, or is there already.
-func (l *lane) fits(b *flow.Block) (put bool, err error) {
+// check says what is wrong with b itself, wherever it goes, but for its accounts.
+func check(b *flow.Block) error {
 	for i := range b.Txs {
 		tx := &b.Txs[i]
 		if tx.Point != b.Point {
-			return false, fmt.Errorf("transaction %d says that it is in %s", tx.Index, tx.Point)
+			return fmt.Errorf("transaction %d says that it is in %s", tx.Index, tx.Point)
 		}
 		if i > 0 && tx.Index <= b.Txs[i-1].Index {
-			return false, fmt.Errorf("transaction %d stands behind transaction %d", tx.Index, b.Txs[i-1].Index)
+			return fmt.Errorf("transaction %d stands behind transaction %d", tx.Index, b.Txs[i-1].Index)
 		}
 		for k := range tx.Logs {
 			if a := tx.Logs[k].Contract; a.IsZero() || a.Chain() != b.Point.Chain {
-				return false, fmt.Errorf("transaction %d: log %d: %q is no contract of this chain", tx.Index, k, a)
+				return fmt.Errorf("transaction %d: log %d: %q is no contract of this chain", tx.Index, k, a)
 			}
 		}
+	}
+	return nil
+}
+
+// fits says whether b has to be put on top, or is there already.
+func (l *lane) fits(b *flow.Block) (put bool, err error) {
+	if err := check(b); err != nil {
+		return false, err
 	}
 	if l.isEmpty() {
 		return true, nil
@@ -130,37 +147,50 @@ func (l *lane) make(s *Store, b *flow.Block) (_ *block, err error) {
 		return nil, err
 	}
 	w := &l.body
-	w.reset(b)
 	w.common = l.forms.common
+	err = w.pack(b, l.ids, func(m *flow.Movement) (formUse, error) { return l.forms.use(l.chain, m.Kind, m.Asset) })
+	if err != nil {
+		return nil, err
+	}
+	head.forms = l.forms.all[head.firstForm-1 : len(l.forms.all) : len(l.forms.all)]
+	w.give(b, head, l.room(len(w.buf)+32*len(b.Txs)))
+	return head, nil
+}
+
+// pack packs all transactions of b, whose legs have those ids in order.
+func (w *bodyWriter) pack(b *flow.Block, ids []uint32, use func(m *flow.Movement) (formUse, error)) error {
+	w.reset(b)
 	at := 0
 	for i := range b.Txs {
 		tx := &b.Txs[i]
 		w.tx(i, tx)
 		for k := range tx.Movements {
 			m := &tx.Movements[k]
-			f, err := l.forms.use(l.chain, m.Kind, m.Asset)
+			f, err := use(m)
 			if err != nil {
-				return nil, fmt.Errorf("transaction %d: movement %d: %w", tx.Index, k, err)
+				return fmt.Errorf("transaction %d: movement %d: %w", tx.Index, k, err)
 			}
 			n := at + len(m.In) + len(m.Out)
-			w.move(uint32(k), m, f, l.ids[at:n])
+			w.move(uint32(k), m, f, ids[at:n])
 			at = n
 		}
-		head.moves += len(tx.Movements)
 	}
 	if len(w.buf) > math.MaxInt32 {
-		return nil, fmt.Errorf("its transactions take %d bytes, which is too many", len(w.buf))
+		return fmt.Errorf("its transactions take %d bytes, which is too many", len(w.buf))
 	}
-	head.forms = l.forms.all[head.firstForm-1 : len(l.forms.all) : len(l.forms.all)]
+	return nil
+}
+
+// give puts what was packed into head, in room that is large enough.
+func (w *bodyWriter) give(b *flow.Block, head *block, room []byte) {
 	head.chunks = slices.Clone(w.chunks)
-	room := l.room(len(w.buf) + 32*len(b.Txs))
 	room = append(room, w.buf...)
 	head.body = room[:len(room):len(room)]
 	for i := range b.Txs {
 		room = append(room, b.Txs[i].ID[:]...)
+		head.moves += len(b.Txs[i].Movements)
 	}
 	head.ids = room[len(w.buf):]
-	return head, nil
 }
 
 // room is n bytes, empty, of a slab that many small blocks share.
@@ -253,11 +283,18 @@ func (l *lane) id(s *Store, key string, hash uint64, head *block) (uint32, error
 
 // forget takes back the ids that a block brought, which is the newest.
 func (l *lane) forget(b *block) {
-	for _, k := range b.names {
-		l.young.remove(k, nameHash(k))
+	for i, k := range b.names {
+		if id := b.firstID + uint32(i); l.lent[id] {
+			delete(l.lent, id) // the name stays at hand: the tables have it too
+		} else {
+			l.young.remove(k, nameHash(k))
+		}
 	}
-	l.nextID = b.firstID
-	l.forms.cut(int(b.firstForm) - 1)
+	if l.filledID > b.firstID {
+		l.whole = false // the tables may know an account that was lent before the store was opened
+	}
+	l.nextID = max(b.firstID, l.filledID)
+	l.forms.cut(max(int(b.firstForm)-1, l.tabled))
 }
 
 // push puts a block on top.
@@ -288,12 +325,43 @@ func (l *lane) drop(n int, seg segment, names int) {
 		l.bytes -= len(b.body) + len(b.ids)
 	}
 	l.blocks = slices.Clone(l.blocks[n:])
-	l.segments = append(l.segments[:len(l.segments):len(l.segments)], seg)
+	l.join(seg)
+	l.tabled = max(l.tabled, int(seg.nextForm)-1)
+	for id := range l.lent {
+		if id < seg.nextID {
+			delete(l.lent, id)
+		}
+	}
 	l.synced = max(0, l.synced-n)
 	if l.young.size() > names/2 {
 		l.age()
 	}
 	l.setTip()
+}
+
+// join adds a segment.
+func (l *lane) join(seg segment) {
+	if !seg.late {
+		seg.base = l.regularID - 1
+		l.regularID = seg.nextID
+	} else {
+		l.late, l.filledID = true, max(l.filledID, seg.nextID)
+	}
+	l.segments = append(l.segments[:len(l.segments):len(l.segments)], seg)
+	l.stretch(seg)
+}
+
+// stretch makes the extent of the lane hold a segment.
+func (l *lane) stretch(seg segment) {
+	l.known = max(l.known, seg.nextID)
+	if seg.blocks == 0 {
+		return
+	}
+	if l.count == 0 || seg.first < l.first {
+		l.first = seg.first
+	}
+	l.last = max(l.last, seg.last)
+	l.count += seg.blocks
 }
 
 // age makes the young names old, but for those that the segments do not know.

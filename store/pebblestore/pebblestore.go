@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -34,6 +35,7 @@ type Options struct {
 	// MinFreeBytes is how much room must stay free on the disk, besides what the next step needs; 512 MB if 0.
 	MinFreeBytes uint64
 
+	fewMoves  int                    // of tests; see there
 	fs        vfs.FS                 // of tests
 	freeSpace func() (uint64, error) // of tests
 }
@@ -50,6 +52,9 @@ func (o Options) withDefaults() Options {
 		if o.Bulk {
 			o.SegmentMovements = 3 << 20
 		}
+	}
+	if o.fewMoves == 0 {
+		o.fewMoves = fewMoves
 	}
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = 512 << 20
@@ -70,9 +75,13 @@ type Store struct {
 	secret *secret
 	tables atomic.Uint64 // number of the last table that was written for a fold
 
-	writer sync.Mutex // held by everything that changes the store; before mu
-	broken error      // guarded by writer: why the store does not go on
-	work   foldRoom   // guarded by writer
+	filler sync.Mutex // held while holes are filled; before writer
+
+	writer  sync.Mutex // held by everything that changes the store; before mu
+	broken  error      // guarded by writer: why the store does not go on
+	work    foldRoom   // guarded by writer
+	version uint64     // guarded by writer: of the format
+	loose   bool       // guarded by writer: the log has names of filled blocks that are not synced
 
 	lanes    map[flow.Chain]*lane // guarded by writer
 	unsynced bool                 // guarded by writer: something was handed to the log and not synced
@@ -189,17 +198,21 @@ func (silent) Fatalf(format string, args ...any) {
 func (s *Store) readFormat() error {
 	v, err := s.value([]byte{keyFormat})
 	if errors.Is(err, store.ErrNotFound) {
+		s.secret = &secret{}
 		var seed [32]byte
 		rand.Read(seed[:])
-		v = append(binary.AppendUvarint(nil, formatVersion), seed[:]...)
+		for i := range s.secret {
+			s.secret[i] = binary.LittleEndian.Uint64(seed[8*i:])
+		}
+		v = s.formatValue(formatVersion)
 		err = s.db.Set([]byte{keyFormat}, v, pebble.Sync)
 	}
 	if err != nil {
 		return err
 	}
 	r := &cursor{b: v}
-	if version := r.uint(); version != formatVersion {
-		return fmt.Errorf("%w: it has version %d, this program reads version %d", store.ErrFormat, version, formatVersion)
+	if s.version = r.uint(); s.version != formatVersion && s.version != filledVersion {
+		return fmt.Errorf("%w: it has version %d, this program reads versions %d and %d", store.ErrFormat, s.version, formatVersion, filledVersion)
 	}
 	s.secret = &secret{}
 	for i := range s.secret {
@@ -208,6 +221,15 @@ func (s *Store) readFormat() error {
 		}
 	}
 	return r.checkEnd()
+}
+
+// formatValue is the format of a store with a secret.
+func (s *Store) formatValue(version uint64) []byte {
+	v := binary.AppendUvarint(nil, version)
+	for _, w := range s.secret {
+		v = binary.LittleEndian.AppendUint64(v, w)
+	}
+	return v
 }
 
 // value is a copy of one value.
@@ -272,7 +294,10 @@ func (s *Store) readLanes() error {
 func (s *Store) readLane(l *lane) error {
 	err := each(s.db, keySegment, l.lane, func(key, value []byte) error {
 		seg, err := readSegment(value, lastNumber(key))
-		l.segments = append(l.segments, seg)
+		if err == nil && int(seg.number) != len(l.segments)+1 {
+			err = fmt.Errorf("segment %d stands where segment %d belongs: %w", seg.number, len(l.segments)+1, errDamaged)
+		}
+		l.join(seg)
 		return err
 	})
 	if err != nil {
@@ -287,15 +312,7 @@ func (s *Store) readLane(l *lane) error {
 	} else if !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	if n := len(l.segments); n > 0 {
-		last := l.segments[n-1]
-		l.nextID, l.whole = last.nextID, last.nextID == 1
-		if l.base, err = frozenPoint(s.db, l.chain, l.lane, last.last); err != nil {
-			return err
-		}
-		if !l.sealed || l.final < last.last {
-			l.final, l.sealed = last.last, true
-		}
+	if l.nextID, l.whole = l.regularID, l.known == 1; len(l.segments) > 0 {
 		err := each(s.db, keyForm, l.lane, func(key, value []byte) error {
 			r := &cursor{b: value}
 			f, err := readForm(r, l.chain)
@@ -310,15 +327,29 @@ func (s *Store) readLane(l *lane) error {
 		if err != nil {
 			return err
 		}
+		l.tabled = len(l.forms.all)
+	}
+	if i := slices.IndexFunc(l.segments, func(s segment) bool { return !s.late }); i >= 0 {
+		for ; i < len(l.segments); i++ {
+			if seg := &l.segments[i]; !seg.late {
+				l.base.Height = seg.last
+			}
+		}
+		if l.base, err = frozenPoint(s.db, l.chain, l.lane, l.base.Height); err != nil {
+			return err
+		}
+		if !l.sealed || l.final < l.base.Height {
+			l.final, l.sealed = l.base.Height, true
+		}
 		lower, _ := laneBounds(keyHead, l.lane)
-		upper := append(heightKey(nil, keyHead, l.lane, last.last), 0)
+		upper := append(heightKey(nil, keyHead, l.lane, l.base.Height), 0)
 		if err := s.db.DeleteRange(lower, upper, pebble.NoSync); err != nil {
 			return err
 		}
 	}
 	l.setTip()
 	err = each(s.db, keyHead, l.lane, func(key, value []byte) error { return s.replay(l, binary.BigEndian.Uint64(key[laneKeySize:]), value) })
-	l.synced = len(l.blocks)
+	l.synced, l.nextID = len(l.blocks), max(l.nextID, l.filledID)
 	if err != nil {
 		return err
 	}
@@ -345,9 +376,12 @@ func (s *Store) replay(l *lane, height uint64, value []byte) error {
 	if err != nil {
 		return err
 	}
-	if b.firstID != l.nextID || int(b.firstForm) != len(l.forms.all)+1 || uint64(l.nextID)+uint64(len(b.names)) > math.MaxUint32 {
+	// Ids and forms that filled blocks have taken may stand between those of two head blocks, or be those of one.
+	if b.firstID != l.nextID && (b.firstID < l.nextID || b.firstID > l.filledID) ||
+		int(b.firstForm) != len(l.forms.all)+1 && int(b.firstForm) > l.tabled+1 || uint64(b.firstID)+uint64(len(b.names)) > math.MaxUint32 {
 		return fmt.Errorf("head block %d does not go on where the one before ends: %w", height, errDamaged)
 	}
+	l.nextID = b.firstID
 	for _, k := range b.names {
 		if _, err := flow.AccountFromKey(l.chain, k); err != nil {
 			return fmt.Errorf("head block %d: %w", height, err)
@@ -355,8 +389,13 @@ func (s *Store) replay(l *lane, height uint64, value []byte) error {
 		l.young.put(k, nameHash(k), l.nextID)
 		l.nextID++
 	}
-	for _, f := range b.forms {
-		l.forms.add(f)
+	for i, f := range b.forms {
+		switch n := int(b.firstForm) - 1 + i; {
+		case n == len(l.forms.all):
+			l.forms.add(f)
+		case n > len(l.forms.all) || l.forms.all[n].kind != f.kind || l.forms.all[n].name != f.name:
+			return fmt.Errorf("head block %d: form %d is another: %w", height, n+1, errDamaged)
+		}
 	}
 	l.push(b)
 	return nil
@@ -364,6 +403,8 @@ func (s *Store) replay(l *lane, height uint64, value []byte) error {
 
 // Close makes everything appended durable and closes the store. Snapshots must be closed before.
 func (s *Store) Close() error {
+	s.filler.Lock()
+	defer s.filler.Unlock()
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	s.mu.Lock()

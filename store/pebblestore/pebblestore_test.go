@@ -43,9 +43,11 @@ func TestStoreOfSmallSegments(t *testing.T) {
 
 func TestSame(t *testing.T) {
 	t.Parallel()
-	storetest.RunSame(t, func(*testing.T) store.Store { return memstore.New() }, func(t *testing.T) store.Store {
-		return openMem(t, Options{SegmentMovements: 5})
-	})
+	for _, few := range []int{0, 3} { // through the log, and as tables
+		storetest.RunSame(t, func(*testing.T) store.Store { return memstore.New() }, func(t *testing.T) store.Store {
+			return openMem(t, Options{SegmentMovements: 5, fewMoves: few})
+		})
+	}
 }
 
 func TestDurable(t *testing.T) {
@@ -74,7 +76,7 @@ func TestFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Open("store", Options{fs: fs})
-	if !errors.Is(err, store.ErrFormat) || !strings.Contains(err.Error(), fmt.Sprintf("has version %d, this program reads version %d", formatVersion+6, formatVersion)) {
+	if !errors.Is(err, store.ErrFormat) || !strings.Contains(err.Error(), fmt.Sprintf("has version %d, this program reads versions %d and %d", formatVersion+6, formatVersion, filledVersion)) {
 		t.Fatalf("open of another format: %v", err)
 	}
 	if _, err := Open("store", Options{fs: fs}); !errors.Is(err, store.ErrFormat) {

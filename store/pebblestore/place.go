@@ -54,6 +54,9 @@ func (l *looker) places(kind byte, hash uint64) (at []flow.Pos, err error) {
 		at, err = readTxPiece(at, piece, l.v.segments[n-1].first, mark)
 		return err
 	})
+	if l.v.late {
+		slices.SortFunc(at, flow.Pos.Compare)
+	}
 	slices.Reverse(at)
 	return at, err
 }
@@ -63,11 +66,7 @@ func (l *looker) frozenID(key string) (uint32, error) {
 	bucket, mark := bucketOf(l.secret.key(key))
 	l.ids = l.ids[:0]
 	err := l.pieces(keyAccount, bucket, func(n uint32, piece []byte) (err error) {
-		before := uint32(0)
-		if n > 1 {
-			before = l.v.segments[n-2].nextID - 1
-		}
-		l.ids, err = readIDPiece(l.ids, piece, before, mark)
+		l.ids, err = readIDPiece(l.ids, piece, l.v.segments[n-1].base, mark)
 		return err
 	})
 	if err != nil {
@@ -93,6 +92,34 @@ func (s *snapshot) findID(l *looker, id flow.Hash) (f foundTx, at flow.Pos, err 
 	if id.IsZero() {
 		return f, at, missing()
 	}
+	f, at, found, err := l.headTx(id)
+	if err != nil || found && !l.v.late {
+		return f, at, err
+	}
+	places, err := l.places(keyTxPlace, s.secret.hash(id))
+	if err != nil {
+		return f, at, err
+	}
+	for _, place := range places {
+		if found && before(place, at) { // the newest of those with one id counts
+			break
+		}
+		f, err := l.find(place)
+		if err != nil {
+			return f, place, err
+		}
+		if f.id == id {
+			return f, place, nil
+		}
+	}
+	if found {
+		return f, at, nil
+	}
+	return f, at, missing()
+}
+
+// headTx is the newest transaction of the head with an id.
+func (l *looker) headTx(id flow.Hash) (f foundTx, at flow.Pos, ok bool, err error) {
 	for _, run := range slices.Backward(l.v.runs) {
 		b, order, ok := run.txs().find(id)
 		if !ok {
@@ -106,28 +133,15 @@ func (s *snapshot) findID(l *looker, id flow.Hash) (f foundTx, at flow.Pos, err 
 		r := newBodyReader(body, b.chunks[i].tx, l.v.forms)
 		for k := int(b.chunks[i].order); r.nextTx(); k++ {
 			if k == order {
-				return foundTx{r, id}, flow.Pos{Height: b.point.Height, Tx: r.tx}, nil
+				return foundTx{r, id}, flow.Pos{Height: b.point.Height, Tx: r.tx}, true, nil
 			}
 			if !r.skipMoves(&l.m) {
 				break
 			}
 		}
-		return f, at, fmt.Errorf("%s: %w", b.point, errDamaged)
+		return f, at, false, fmt.Errorf("%s: %w", b.point, errDamaged)
 	}
-	places, err := l.places(keyTxPlace, s.secret.hash(id))
-	if err != nil {
-		return f, at, err
-	}
-	for _, at := range places {
-		f, err := l.find(at)
-		if err != nil {
-			return f, at, err
-		}
-		if f.id == id {
-			return f, at, nil
-		}
-	}
-	return f, at, missing()
+	return f, at, false, nil
 }
 
 func (s *snapshot) Tx(_ context.Context, c flow.Chain, id flow.Hash) (tx flow.Tx, err error) {
@@ -251,29 +265,35 @@ func (s *snapshot) spend(l *looker, o flow.Outpoint) (at flow.Pos, ok bool, err 
 		if err != nil {
 			return at, false, err
 		}
-		if at, ok := spends[o]; ok {
-			return at, true, nil
+		if at, ok = spends[o]; ok {
+			break
 		}
+	}
+	if ok && !l.v.late {
+		return at, true, nil
 	}
 	places, err := l.places(keySpends, s.secret.outpoint(o))
 	if err != nil {
 		return at, false, err
 	}
-	for _, at := range places {
-		f, err := l.find(at)
+	for _, p := range places {
+		if ok && before(p, at) {
+			break
+		}
+		f, err := l.find(p)
 		if err != nil {
-			return at, false, err
+			return p, false, err
 		}
 		for place := range uint32(f.moves) {
 			if !f.nextMove(place, &l.m) {
-				return at, false, f.check()
+				return p, false, f.check()
 			}
 			if slices.Contains(l.m.spent, o) {
-				return at, true, nil
+				return p, true, nil
 			}
 		}
 	}
-	return at, false, nil
+	return at, ok, nil
 }
 
 func (s *snapshot) IDs(ctx context.Context, c flow.Chain, accounts []flow.Account) ([]store.ID, error) {
@@ -293,7 +313,7 @@ func (s *snapshot) IDs(ctx context.Context, c flow.Chain, accounts []flow.Accoun
 				break
 			}
 		}
-		if ids[i] == 0 && v.frozenIDs() > 1 {
+		if ids[i] == 0 && v.known > 1 {
 			frozen = append(frozen, i)
 		}
 	}
@@ -308,7 +328,9 @@ func (s *snapshot) IDs(ctx context.Context, c flow.Chain, accounts []flow.Accoun
 			if err != nil {
 				return fmt.Errorf("id of %s: %w", accounts[i], err)
 			}
-			ids[i] = store.ID(id)
+			if id < v.nextID { // else it is of a block that is just being filled in
+				ids[i] = store.ID(id)
+			}
 		}
 		return nil
 	})

@@ -112,7 +112,8 @@ func readHead(v []byte, c flow.Chain, height uint64) (*block, error) {
 	return b, nil
 }
 
-// A segment is a run of blocks in its final form. Its numbers count from 1 in each lane.
+// A segment is some blocks in their final form. Its numbers count from 1 in each lane. Those of the folds follow one
+// another; a late one holds blocks that were filled in, which may stand between those of others, or none yet.
 type segment struct {
 	number      uint32
 	first, last uint64 // heights
@@ -122,11 +123,16 @@ type segment struct {
 	nextID      uint32 // the first account id that it does not know
 	nextForm    uint32 // the first form that it does not know
 	common      uint32 // the form of entries that name none
+	late        bool
+	base        uint32 // from which the ids in its index of accounts are counted; not stored
 }
 
 func appendSegment(dst []byte, s segment) []byte {
 	for _, v := range [...]uint64{s.first, s.last - s.first, s.blocks, s.txs, s.moves, uint64(s.nextID), uint64(s.nextForm), uint64(s.common)} {
 		dst = binary.AppendUvarint(dst, v)
+	}
+	if s.late {
+		dst = append(dst, 1)
 	}
 	return dst
 }
@@ -137,7 +143,10 @@ func readSegment(v []byte, number uint32) (segment, error) {
 	s.last = s.first + r.uint()
 	s.blocks, s.txs, s.moves = r.uint(), r.uint(), r.uint()
 	s.nextID, s.nextForm, s.common = r.uint32(), r.uint32(), r.uint32()
-	if s.last < s.first {
+	if s.late = r.at < len(v); s.late && r.byte() != 1 {
+		r.bad = true
+	}
+	if s.last < s.first || s.blocks == 0 && !s.late {
 		r.bad = true
 	}
 	if err := r.checkEnd(); err != nil {
@@ -150,7 +159,7 @@ func readSegment(v []byte, number uint32) (segment, error) {
 // a list of marks, the next 16 bits of each hash, and then the things that the hashes stand for, in rising order:
 // transactions as the difference of the height to that of the one before (the first: to the first height of the segment)
 // and the index; accounts as the difference of the id to that of the one before (the first: to the last id before the
-// segment).
+// segment, or 0 in one that was filled in).
 
 // bucketOf are the bucket of a hash and its mark in there.
 func bucketOf(hash uint64) (bucket, mark uint16) { return uint16(hash >> 48), uint16(hash >> 32) }
@@ -168,6 +177,15 @@ func appendMarks(dst []byte, all []hashed) []byte {
 	for _, h := range all {
 		_, mark := bucketOf(h.hash)
 		dst = binary.LittleEndian.AppendUint16(dst, mark)
+	}
+	return dst
+}
+
+// appendIDs ends a piece of accounts. base is the id from which the first is counted.
+func appendIDs(dst []byte, all []hashed, base uint32) []byte {
+	for _, h := range all {
+		dst = binary.AppendUvarint(dst, uint64(h.a-base))
+		base = h.a
 	}
 	return dst
 }

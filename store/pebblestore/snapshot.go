@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -155,11 +156,10 @@ func (v *view) head(height uint64) *block {
 
 // isFrozen reports whether a block at that height could be in a segment.
 func (v *view) isFrozen(height uint64) bool {
-	n := len(v.segments)
-	return n > 0 && v.segments[0].first <= height && height <= v.segments[n-1].last
+	return v.count > 0 && v.first <= height && height <= v.last
 }
 
-// segmentOf is the first segment that ends at that height or later.
+// segmentOf is the first segment that ends at that height or later, where none is late.
 func (v *view) segmentOf(height uint64) int {
 	return sort.Search(len(v.segments), func(i int) bool { return v.segments[i].last >= height })
 }
@@ -202,13 +202,19 @@ func (s *snapshot) Recent(ctx context.Context, c flow.Chain, n int) (points []fl
 	if v == nil || n <= 0 {
 		return nil, nil
 	}
-	for _, b := range slices.Backward(v.blocks) {
-		if len(points) == n {
-			return points, nil
+	blocks := v.blocks
+	newest := func(above uint64) { // adds those of the head that are above a height of the segments
+		for k := len(blocks) - 1; k >= 0 && len(points) < n && blocks[k].point.Height > above; k-- {
+			points, blocks = append(points, blocks[k].point), blocks[:k]
 		}
-		points = append(points, b.point)
 	}
-	if len(v.segments) == 0 {
+	if v.count == 0 {
+		for _, b := range slices.Backward(blocks[max(0, len(blocks)-n):]) {
+			points = append(points, b.point)
+		}
+		return points, nil
+	}
+	if newest(v.last); len(points) == n {
 		return points, nil
 	}
 	r, err := s.reader(v)
@@ -228,7 +234,14 @@ func (s *snapshot) Recent(ctx context.Context, c flow.Chain, n int) (points []fl
 		if err != nil {
 			return nil, err
 		}
-		points = append(points, p)
+		if newest(p.Height); len(points) < n {
+			points = append(points, p)
+		}
+	}
+	if len(blocks) > 0 && len(points) < n {
+		for _, b := range slices.Backward(blocks[max(0, len(blocks)-(n-len(points))):]) {
+			points = append(points, b.point)
+		}
 	}
 	return points, it.Error()
 }
@@ -262,28 +275,36 @@ func (s *snapshot) FirstAt(ctx context.Context, c flow.Chain, t int64) (flow.Poi
 	if c.IsUTXO() {
 		low = max(t, math.MinInt64+mostFall) - mostFall
 	}
-	if len(v.segments) > 0 {
+	var p flow.Point
+	frozen := false
+	if v.count > 0 {
 		r, err := s.reader(v)
 		if err != nil {
 			return flow.Point{}, err
 		}
-		p, ok, err := frozenAt(ctx, r, v, low, t)
-		if err = errors.Join(err, s.give(r)); ok || err != nil {
+		p, frozen, err = frozenAt(ctx, r, v, low, t)
+		if err = errors.Join(err, s.give(r)); err != nil || frozen && !v.late {
 			return p, err
 		}
 	}
 	i := sort.Search(len(v.blocks), func(i int) bool { return v.blocks[i].point.Time >= low })
 	for ; i < len(v.blocks); i++ {
-		if p := v.blocks[i].point; p.Time >= t {
-			return p, nil
+		if b := v.blocks[i].point; b.Time >= t {
+			if frozen && p.Height < b.Height { // a filled block may be on either side
+				return p, nil
+			}
+			return b, nil
 		}
+	}
+	if frozen {
+		return p, nil
 	}
 	return flow.Point{}, fmt.Errorf("%s at time %d: %w", c, t, store.ErrNotFound)
 }
 
 // frozenAt is the first block of the segments whose time is t or later, where none before the first at or after low is.
 func frozenAt(ctx context.Context, r *tableReader, v *view, low, t int64) (p flow.Point, ok bool, err error) {
-	p, ok, err = firstAt(r, v.chain, v.segments[0].first, v.segments[len(v.segments)-1].last, low)
+	p, ok, err = firstAt(r, v.chain, v.first, v.last, low)
 	if !ok || err != nil || p.Time >= t {
 		return p, ok, err
 	}
@@ -342,15 +363,19 @@ func (s *snapshot) Holes(ctx context.Context, c flow.Chain) (holes []store.Hole,
 	if v == nil {
 		return nil, nil
 	}
-	next, any := uint64(0), false // the height behind the last block
+	var held []store.Hole // runs of heights that are there
 	see := func(first, last uint64) {
-		if any && first > next {
-			holes = append(holes, store.Hole{From: next, To: first - 1})
+		if n := len(held); n > 0 && held[n-1].To+1 == first && first > 0 {
+			held[n-1].To = last
+			return
 		}
-		next, any = last+1, true
+		held = append(held, store.Hole{From: first, To: last})
 	}
 	for _, seg := range v.segments {
-		if seg.last-seg.first+1 == seg.blocks {
+		switch seg.blocks {
+		case 0:
+			continue
+		case seg.last - seg.first + 1:
 			see(seg.first, seg.last)
 			continue
 		}
@@ -365,6 +390,15 @@ func (s *snapshot) Holes(ctx context.Context, c flow.Chain) (holes []store.Hole,
 	}
 	for _, b := range v.blocks {
 		see(b.point.Height, b.point.Height)
+	}
+	if v.late {
+		slices.SortFunc(held, func(a, b store.Hole) int { return cmp.Compare(a.From, b.From) })
+	}
+	for i, last := 1, uint64(0); i < len(held); i++ {
+		last = max(last, held[i-1].To)
+		if held[i].From > last && held[i].From-last > 1 {
+			holes = append(holes, store.Hole{From: last + 1, To: held[i].From - 1})
+		}
 	}
 	return holes, nil
 }

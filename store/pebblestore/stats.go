@@ -58,7 +58,9 @@ func (s *Store) Stats() (Stats, error) {
 	for _, l := range s.lanes {
 		for _, seg := range l.segments {
 			st.Blocks, st.Transactions, st.Movements = st.Blocks+seg.blocks, st.Transactions+seg.txs, st.Movements+seg.moves
-			st.Segments++
+			if seg.blocks > 0 {
+				st.Segments++
+			}
 		}
 		for _, b := range l.blocks {
 			st.Blocks, st.Transactions, st.Movements = st.Blocks+1, st.Transactions+uint64(b.txs()), st.Movements+uint64(b.moves)

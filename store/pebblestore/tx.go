@@ -175,10 +175,11 @@ func (l *looker) account(id uint32) (flow.Account, error) {
 		return flow.Account{}, nil
 	case id >= l.v.nextID:
 		return flow.Account{}, fmt.Errorf("%s account with id %d: %w", l.v.chain, id, store.ErrNotFound)
-	case id >= l.v.frozenIDs():
+	case len(l.v.blocks) > 0 && id >= l.v.blocks[0].firstID:
 		i := sort.Search(len(l.v.blocks), func(i int) bool { return l.v.blocks[i].firstID > id }) - 1
-		b := l.v.blocks[i]
-		return flow.AccountFromKey(l.v.chain, b.names[id-b.firstID])
+		if b := l.v.blocks[i]; id-b.firstID < uint32(len(b.names)) {
+			return flow.AccountFromKey(l.v.chain, b.names[id-b.firstID])
+		}
 	}
 	key, err := l.name(id)
 	if err != nil {
@@ -194,25 +195,45 @@ func (l *looker) name(id uint32) ([]byte, error) {
 		return nil, err
 	}
 	l.r.key = append(numberKey(l.r.key[:0], keyNames, l.v.lane, id), 0)
-	if !it.SeekLT(l.r.key) {
-		return nil, errors.Join(it.Error(), fmt.Errorf("%s account with id %d: %w", l.v.chain, id, errDamaged))
+	key, err := []byte(nil), error(nil)
+	if it.SeekLT(l.r.key) {
+		var value []byte
+		if value, err = it.ValueAndErr(); err == nil {
+			key, err = nameIn(value, id-lastNumber(it.Key()))
+		}
+	} else if err = it.Error(); err == nil && !l.v.late {
+		err = errDamaged
 	}
-	value, err := it.ValueAndErr()
-	if err != nil {
-		return nil, err
+	if key == nil && err == nil {
+		key, err = l.lentName(id)
 	}
-	key, err := nameIn(value, id-lastNumber(it.Key()))
 	if err != nil {
 		return nil, fmt.Errorf("%s account with id %d: %w", l.v.chain, id, err)
 	}
 	return key, nil
 }
 
-// nameIn is the n-th key of a list of account keys.
+// lentName is the key of an account that a filled block has and a head block brought. Errors: store.ErrNotFound.
+func (l *looker) lentName(id uint32) ([]byte, error) {
+	it, err := l.r.iter(keyLent)
+	if err != nil {
+		return nil, err
+	}
+	l.r.key = numberKey(l.r.key[:0], keyLent, l.v.lane, id)
+	if !it.SeekGE(l.r.key) || string(it.Key()) != string(l.r.key) {
+		return nil, errors.Join(it.Error(), store.ErrNotFound)
+	}
+	return it.ValueAndErr()
+}
+
+// nameIn is the n-th key of a list of account keys, nil where the list ends before it.
 func nameIn(value []byte, n uint32) ([]byte, error) {
 	r := cursor{b: value}
-	for ; n > 0 && !r.bad; n-- {
+	for ; n > 0 && !r.bad && r.at < len(value); n-- {
 		r.bytes(int(r.byte()))
+	}
+	if r.at == len(value) && !r.bad {
+		return nil, nil
 	}
 	key := r.bytes(int(r.byte()))
 	return key, r.check()
