@@ -161,7 +161,7 @@ func (s *Source) askFinal(ctx context.Context, m *member) {
 func (s *Source) prove(ctx context.Context, m *member, h Header) bool {
 	b, began, err := ask(ctx, s, m, "block", func(ctx context.Context) (source.Block, error) { return m.Block(ctx, h) })
 	if errors.Is(err, ErrNotFound) {
-		s.errs(m, began, fmt.Errorf("it says that %s is on its branch, and does not have it: %w", h.Point, err))
+		s.lacks(ctx, m, began, fmt.Errorf("it says that %s is on its branch, and does not have it: %w", h.Point, err))
 		return false
 	}
 	if err != nil {

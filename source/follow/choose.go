@@ -72,7 +72,6 @@ func (s *Source) choose(ctx context.Context, v *view) (t target, ok bool) {
 	if ctx.Err() != nil || len(all) == 0 {
 		return target{}, false
 	}
-	s.doubt(all, heads, need)
 	free := s.best(ctx, v, all)
 	agreed := s.best(ctx, v, slices.DeleteFunc(slices.Clone(all), func(c *candidate) bool { return len(c.by) < need }))
 	if agreed == nil {
@@ -88,6 +87,7 @@ func (s *Source) choose(ctx context.Context, v *view) (t target, ok bool) {
 	if now.Sub(v.agreedAt) >= s.cfg.Patience {
 		pick, need = free, min(need, len(free.by))
 	}
+	s.doubt(all, heads, need, pick)
 	s.chosen(v, all, pick, need)
 	if pick == nil {
 		return target{}, false
@@ -143,15 +143,16 @@ func (s *Source) candidates(ctx context.Context, usable []*member, heads map[*me
 	return all
 }
 
-// doubt marks the nodes whose head too few others say: they have to show it.
-func (s *Source) doubt(all []*candidate, heads map[*member]Header, need int) {
+// doubt marks the nodes whose head too few others say, or which are on another branch than the pick: they have to show
+// it.
+func (s *Source) doubt(all []*candidate, heads map[*member]Header, need int, pick *candidate) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range all {
 		for m, h := range heads {
 			switch {
 			case h.Point.Hash != c.head.Point.Hash || m.head.Point.Hash != h.Point.Hash:
-			case len(c.by) >= need:
+			case len(c.by) >= need && (pick == nil || slices.Contains(pick.by, m) || h.Point.Height < pick.head.Point.Height):
 				m.doubt = time.Time{}
 			case m.doubt.IsZero():
 				m.doubt = time.Now()

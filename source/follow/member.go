@@ -33,6 +33,8 @@ type member struct {
 	proven  flow.Hash            // of a doubted head whose block it did show
 	unlinks int                  // answers in a row whose headers do not link
 
+	headless int // times in a row that it did not have its own head
+
 	state      State // Well, Ill or Lying; Stale is found out when asked
 	until      time.Time
 	benched    time.Time // when it last sat down
@@ -227,7 +229,7 @@ func (s *Source) headers(ctx context.Context, m *member, from uint64, n int) ([]
 	}
 	if errors.Is(err, ErrNotFound) {
 		err = fmt.Errorf("it says that its head is at or above %d, and has no header there: %w", from, err)
-		s.errs(m, began, err)
+		s.lacks(ctx, m, began, err)
 	}
 	if err != nil {
 		return nil, began, err
@@ -246,10 +248,35 @@ func (s *Source) headers(ctx context.Context, m *member, from uint64, n int) ([]
 	}
 	if n > 1 {
 		s.mu.Lock()
-		m.unlinks = 0
+		m.unlinks, m.headless = 0, 0
 		s.mu.Unlock()
 	}
 	return list, began, nil
+}
+
+// lacks takes down that a node does not have what it says is on its branch. Behind one name there may be several nodes, of
+// which one is a little late; but one that again and again does not even know its own head made it up.
+func (s *Source) lacks(ctx context.Context, m *member, began time.Time, err error) {
+	s.mu.Lock()
+	head := m.head.Point
+	s.mu.Unlock()
+	list, _, headErr := ask(ctx, s, m, "headers", func(ctx context.Context) ([]Header, error) { return m.Headers(ctx, head.Height, 1) })
+	isThere := headErr == nil && len(list) == 1 && list[0].Point.Hash == head.Hash
+	s.mu.Lock()
+	switch {
+	case isThere:
+		m.headless = 0
+	case began.After(m.benched): // else it was counted
+		m.headless++
+	}
+	often := m.headless > 2
+	s.mu.Unlock()
+	switch {
+	case often && ctx.Err() == nil && (headErr == nil || errors.Is(headErr, ErrNotFound)):
+		s.lied(m, began, head, fmt.Sprintf("it says that its head is %s, and never has it", head))
+	default:
+		s.errs(m, began, err)
+	}
 }
 
 // unlinked counts an answer whose headers do not link. That happens once while a node changes its branch.

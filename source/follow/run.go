@@ -321,6 +321,7 @@ func (r *run) seal(t target, isOn bool) bool {
 		return false
 	}
 	var said []uint64
+	var against []*member // they call a block final that is not ours, where ours is final
 	usable := 0
 	r.s.mu.Lock()
 	for _, m := range r.s.nodes {
@@ -336,9 +337,14 @@ func (r *run) seal(t target, isOn bool) bool {
 			said = append(said, tip.Height)
 		case ok && same(have, p.Hash):
 			said = append(said, p.Height)
+		case ok && r.sealed && p.Height <= r.final:
+			against = append(against, m)
 		}
 	}
 	r.s.mu.Unlock()
+	for _, m := range against {
+		r.s.lied(m, time.Now(), tip, fmt.Sprintf("it calls another block final than ours, and ours is final up to block %d", r.final))
+	}
 	need := min(r.s.cfg.Agree, max(usable, 1))
 	height := uint64(0)
 	switch back := uint64(max(r.s.cfg.Confirmations, 0)); {
