@@ -28,7 +28,7 @@ func (v *view) isEmpty() bool { return v.count == 0 && len(v.blocks) == 0 }
 type extent struct {
 	first, last uint64 // heights
 	count       uint64 // blocks
-	known      uint32 // the first account id that no segment knows; 1 if none is known
+	known       uint32 // the first account id that no segment knows; 1 if none is known
 	late        bool   // there is a late one
 }
 
@@ -54,10 +54,10 @@ type lane struct {
 	tabled    int             // how many forms the tables know
 	lent      map[uint32]bool // ids that head blocks brought and filled blocks have too, as far as met
 
-	young  *nameTable // accounts met lately: all of the head, some of the segments
-	old    *nameTable // accounts met before that, all of the segments; nil if none
-	whole  bool       // young and old hold all accounts of the lane
-	look   *looker    // reads the segments; nil until it is needed, and again when there is a new one
+	young *nameTable // accounts met lately: all of the head, some of the segments
+	old   *nameTable // accounts met before that, all of the segments; nil if none
+	whole bool       // young and old hold all accounts of the lane
+	look  *looker    // reads the segments; nil until it is needed, and again when there is a new one
 
 	// Room that is used again for every block.
 	body   bodyWriter
