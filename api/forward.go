@@ -120,10 +120,8 @@ func (f *Forward) askVendor(ctx context.Context, q screen.Question) vendorAnswer
 	return a
 }
 
-const vendorRule = "vendor"
-
 func (f *Forward) merge(v *screen.Verdict, a vendorAnswer) {
-	r := screen.Reason{Rule: vendorRule, Decision: a.decision, Direct: true, Source: f.c.Dialect, AsOf: f.c.Now().Unix()}
+	r := screen.Reason{Rule: screen.RuleVendor, Decision: a.decision, Direct: true, Source: f.c.Dialect, AsOf: f.c.Now().Unix()}
 	v.DoesNotKnow = slices.Clone(v.DoesNotKnow)
 	if a.err != nil {
 		r.Decision = screen.Hold

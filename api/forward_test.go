@@ -38,7 +38,7 @@ func TestForwardUnderstandsEveryDialect(t *testing.T) {
 			if err != nil || v.Decision != want || v.Check() != nil {
 				t.Errorf("%s about %s: %s, %v, %v; want %s: %+v", dialect, address, v.Decision, err, v.Check(), want, v.Reasons)
 			}
-			if address == blindAddress && (!v.Partial || len(v.DoesNotKnow) == 0 || v.Reasons[0].Rule != vendorRule) {
+			if address == blindAddress && (!v.Partial || len(v.DoesNotKnow) == 0 || v.Reasons[0].Rule != screen.RuleVendor) {
 				t.Errorf("%s: a vendor that failed is not reported: %+v", dialect, v)
 			}
 			if address == ofacAddress && dialect != "misttrack" && len(sanctions(&v)) == 0 {

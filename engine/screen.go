@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"iter"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/spoor-dev/spoor/attribute"
 	"github.com/spoor-dev/spoor/engine/verdicts"
-	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/screen"
 	"github.com/spoor-dev/spoor/store"
@@ -25,6 +23,7 @@ type ScreenConfig struct {
 	Policy   *screen.Policy   // screen.DefaultPolicy if nil
 	Store    store.Store      // where exposure is looked for; nil asks the labels alone
 	Record   *verdicts.Record // where verdicts are kept; nil keeps none
+	Again    *verdicts.Record // whose verdicts are asked again, and found by History, where somebody else keeps them; Record if nil
 	Clusters *Clusters        // which accounts have one owner; nil asks none. They must not be written any more
 	Look     screen.Look      // how far exposure is followed; its Labels, Minds, Floor and Before are filled in
 	Cached   int              // how many exposures are remembered; 10,000 if 0
@@ -40,6 +39,9 @@ type Screener struct {
 	cache exposureCache
 
 	setting sync.Mutex // held by who changes view
+
+	again sync.Mutex
+	asked asked // guarded by again
 }
 
 // A view is one state of all labels, and the question to it.
@@ -57,12 +59,18 @@ func NewScreener(c ScreenConfig, books ...*attribute.Book) *Screener {
 	if c.Look.Swaps.Of == nil {
 		c.Look.Swaps = NetSwaps()
 	}
+	if c.Again == nil {
+		c.Again = c.Record
+	}
 	s := &Screener{c: c, now: c.Now}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	s.cache.room = cmp.Or(c.Cached, 10_000)
 	s.SetLabels(books...)
+	if c.Again != nil {
+		s.asked = asked{s.view.Load(), s.now().Unix()}
+	}
 	return s
 }
 
@@ -157,7 +165,11 @@ func (s *Screener) keep(ctx context.Context, all ...screen.Verdict) error {
 	if s.c.Record == nil || len(all) == 0 {
 		return nil
 	}
-	if err := s.c.Record.Append(ctx, all...); err != nil {
+	return s.keepIn(ctx, s.c.Record, all...)
+}
+
+func (s *Screener) keepIn(ctx context.Context, r *verdicts.Record, all ...screen.Verdict) error {
+	if err := r.Append(ctx, all...); err != nil {
 		return fmt.Errorf("keep %s: %w: %w", Count(len(all), "verdict"), screen.ErrBlind, err)
 	}
 	return nil
@@ -165,43 +177,10 @@ func (s *Screener) keep(ctx context.Context, all ...screen.Verdict) error {
 
 // History lists at most n verdicts about an account that were given at or before a moment, the newest first.
 func (s *Screener) History(ctx context.Context, a flow.Account, before int64, n int) ([]screen.Verdict, error) {
-	if s.c.Record == nil {
+	if s.c.Again == nil {
 		return nil, nil
 	}
-	return s.c.Record.Find(ctx, a, before, n)
-}
-
-// Rescreen asks again about every account of the record, as the last verdict about it did, and yields the changes: of the
-// decision or of what it rests on. New verdicts are kept before their change is yielded. It is to be run when labels have
-// changed, and may be when blocks have come.
-func (s *Screener) Rescreen(ctx context.Context) iter.Seq2[finding.Finding, error] {
-	return func(yield func(finding.Finding, error) bool) {
-		if s.c.Record == nil {
-			return
-		}
-		for before, err := range s.c.Record.Newest(ctx) {
-			var f finding.Finding
-			changed := false
-			if err == nil {
-				f, changed, err = s.rescreen(ctx, before)
-			}
-			if (err != nil || changed) && !yield(f, err) || err != nil {
-				return
-			}
-		}
-	}
-}
-
-func (s *Screener) rescreen(ctx context.Context, before screen.Verdict) (finding.Finding, bool, error) {
-	after, err := s.answer(ctx, before.Again(s.now().Unix()))
-	if err != nil {
-		return finding.Finding{}, false, err
-	}
-	f, changed, err := screen.Change(before, after)
-	if err != nil || !changed {
-		return f, false, err
-	}
-	return f, true, s.keep(ctx, after)
+	return s.c.Again.Find(ctx, a, before, n)
 }
 
 // ParseAccount reads an address in any form; one without a chain is on the chain of its family which the store holds.

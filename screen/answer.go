@@ -48,12 +48,9 @@ func (s *Screen) Ask(ctx context.Context, q Question) (Verdict, error) {
 	}
 	v := Verdict{
 		Subject: q.Account, Direction: q.Direction, Asset: q.Asset, Amount: q.Amount, Counterparties: q.Counterparties,
-		AsOf: q.AsOf, KnownAt: q.KnownAt, ListAge: -1, Direct: q.Direct || s.Exposer == nil,
+		AsOf: q.AsOf, KnownAt: q.KnownAt, ListAge: state.age(q.KnownAt), Direct: q.Direct || s.Exposer == nil,
 		PolicyID: s.Policy.ID(), PolicyHash: s.Policy.Hash(), LabelHash: state.Hash, LabelCount: state.Count, Version: s.Version,
 		Exposure: []Exposure{}, Covered: []Covered{}, DoesNotKnow: []string{}, Reasons: []Reason{},
-	}
-	if state.Newest > 0 {
-		v.ListAge = max(q.KnownAt-state.Newest, 0)
 	}
 	if v.Labels, err = s.labelsOf(q.Account, q); err != nil {
 		return Verdict{}, err

@@ -1,10 +1,13 @@
 package screen
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/spoor-dev/spoor/attribute"
 	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/flow"
 )
@@ -14,6 +17,35 @@ const (
 	RuleChange        = "screen-changed"
 	RuleChangeVersion = 1
 )
+
+// RuleVendor is the rule of reasons that a vendor gave, who is asked beside Spoor.
+const RuleVendor = "vendor"
+
+// Carry puts what vendors had said in an old verdict into a new one of Spoor alone, which asked none of them again, and says
+// so. The new one is not sealed any more.
+func Carry(before Verdict, after *Verdict) {
+	vendors := map[string]bool{}
+	for _, r := range before.Reasons {
+		if r.Rule == RuleVendor {
+			vendors[r.Source] = true
+			after.Reasons = append(slices.Clone(after.Reasons), r)
+			after.Decision = max(after.Decision, r.Decision)
+		}
+	}
+	if len(vendors) == 0 {
+		return
+	}
+	for _, l := range before.Labels {
+		if vendors[l.Source.ID] {
+			after.Labels = append(slices.Clone(after.Labels), l)
+			after.Unknown = after.Unknown && l.Stance != attribute.Asserts
+		}
+	}
+	slices.SortStableFunc(after.Reasons, func(a, b Reason) int { return cmp.Compare(b.Decision, a.Decision) })
+	for _, name := range slices.Sorted(maps.Keys(vendors)) {
+		after.DoesNotKnow = append(slices.Clone(after.DoesNotKnow), fmt.Sprintf("%s was not asked again: what it said before stands.", finding.Clean(name, 80)))
+	}
+}
 
 // Again is the question that a verdict answered, asked of another moment.
 func (v Verdict) Again(asOf int64) Question {

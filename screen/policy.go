@@ -183,6 +183,26 @@ func (p *Policy) Title() string { return p.file.Title }
 // Hash is the sha256 of the policy's file.
 func (p *Policy) Hash() flow.Hash { return p.hash }
 
+// SameOfAll reports whether the rules about an answer as a whole, which look at how many labels there are and how old the
+// newest list is, say the same of two states of the labels, each seen at a moment of its own.
+func (p *Policy) SameOfAll(before LabelState, beforeAt int64, after LabelState, afterAt int64) (bool, error) {
+	for bits := range 16 {
+		f := wholeFacts{unknown: bits&1 != 0, partial: bits&2 != 0, seen: bits&4 != 0, transfer: bits&8 != 0}
+		var yes [2][]int
+		for i, s := range []LabelState{before, after} {
+			var err error
+			f.labels, f.listAge = s.Count, s.age([]int64{beforeAt, afterAt}[i])
+			if yes[i], err = p.firedByWhole(f); err != nil {
+				return false, err
+			}
+		}
+		if !slices.Equal(yes[0], yes[1]) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
 // Minds reports whether a rule may look at a category: a trail ends at accounts of it.
 func (p *Policy) Minds(c attribute.Category) bool { return p.minds[c] }
 

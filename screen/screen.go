@@ -60,6 +60,14 @@ type LabelState struct {
 	Newest int64 // when the newest list was made, seconds since 1970; 0 if there is none or no list says
 }
 
+// age is how old the newest list was at a moment, in seconds; -1 where no list says.
+func (s LabelState) age(at int64) int64 {
+	if s.Newest <= 0 {
+		return -1
+	}
+	return max(at-s.Newest, 0)
+}
+
 // Clusters is what screen needs to know of which accounts have one owner. It is safe for several goroutines.
 type Clusters interface {
 	// ClusterOf is what ties an account to others, by evidence and labels that held at one moment, as far as they were

@@ -35,13 +35,16 @@ var (
 //	'f'                                                            -> version of the format
 //	'v' + len(subject) 2 + subject + given 8 + number 8 + id 32    -> the verdict, as JSON
 //	'i' + id 32 + given 8 + number 8                               -> the subject
+//	't' + len(subject) 2 + subject                                 -> marks of whom its last verdict depends on, see touched.go
 //
 // A subject is its chain, a zero byte and the account's key. Numbers of verdicts rise: they order those of one second.
 const (
 	formatKey     = "f"
-	formatVersion = "1"
+	formatVersion = "2"
+	withoutTouch  = "1" // the version before, whose verdicts do not say whom they depend on
 	verdictMark   = 'v'
 	idMark        = 'i'
+	touchMark     = 't'
 )
 
 // A Record keeps verdicts in a folder. It is safe for several goroutines. It implements screen.Verdicts.
@@ -86,6 +89,8 @@ func open(dir string) (opened *Record, err error) {
 		return r, r.db.Set([]byte(formatKey), []byte(formatVersion), pebble.Sync)
 	case err != nil:
 		return nil, err
+	case string(version) == withoutTouch:
+		return r, r.touchAll()
 	case string(version) != formatVersion:
 		return nil, fmt.Errorf("%w: version %.20q, want %s", ErrFormat, version, formatVersion)
 	}
@@ -123,8 +128,10 @@ func subjectOf(a flow.Account) []byte {
 }
 
 // prefixOf is the beginning of the keys of all verdicts about a subject.
-func prefixOf(subject []byte) []byte {
-	return append(binary.BigEndian.AppendUint16([]byte{verdictMark}, uint16(len(subject))), subject...)
+func prefixOf(subject []byte) []byte { return keyOf(verdictMark, subject) }
+
+func keyOf(mark byte, subject []byte) []byte {
+	return append(binary.BigEndian.AppendUint16([]byte{mark}, uint16(len(subject))), subject...)
 }
 
 // Append implements screen.Verdicts. A verdict that is given again is a record of its own.
@@ -150,6 +157,9 @@ func (r *Record) Append(ctx context.Context, all ...screen.Verdict) (err error) 
 			return err
 		}
 		if err := b.Set(append(append([]byte{idMark}, v.ID[:]...), given...), subject, nil); err != nil {
+			return err
+		}
+		if err := b.Set(keyOf(touchMark, subject), marksOf(&v), nil); err != nil {
 			return err
 		}
 	}
@@ -208,27 +218,14 @@ func parse(text []byte) (v screen.Verdict, err error) {
 // Newest yields the last verdict about each subject, in the order of the keys. What is appended meanwhile may be seen or not.
 func (r *Record) Newest(ctx context.Context) iter.Seq2[screen.Verdict, error] {
 	return func(yield func(screen.Verdict, error) bool) {
-		it, err := r.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: []byte{verdictMark}, UpperBound: []byte{verdictMark + 1}})
-		if err != nil {
-			yield(screen.Verdict{}, err)
-			return
-		}
-		defer it.Close() // what it has to say was said by it.Error
-		for ok := it.First(); ok; {
-			key := it.Key()
-			n := 3 + int(binary.BigEndian.Uint16(key[1:]))
-			behind := append(append([]byte{}, key[:n]...), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
-			if !it.SeekLT(behind) {
-				break
+		for subject, err := range r.subjects(ctx, verdictMark) {
+			var v screen.Verdict
+			if err == nil {
+				v, err = r.newest(ctx, subject)
 			}
-			v, err := parse(it.Value())
 			if !yield(v, err) || err != nil {
 				return
 			}
-			ok = it.SeekGE(behind)
-		}
-		if err := it.Error(); err != nil {
-			yield(screen.Verdict{}, err)
 		}
 	}
 }

@@ -28,7 +28,7 @@ type screenFlags struct {
 	store, record, policy, chain string
 	labels, with                 []string
 	direction, asset, amount     string
-	asOf, knownAt                string
+	asOf, knownAt, since         string
 	direct, forget, noClusters   bool
 	history, again               bool
 }
@@ -73,6 +73,7 @@ Exit codes: 0 allow, 3 attention or hold, 4 block, 2 an address that is none (ne
 	fl.BoolVar(&f.forget, "forget", false, "do not keep the verdicts")
 	fl.BoolVar(&f.history, "history", false, "show the verdicts that were given about the addresses")
 	fl.BoolVar(&f.again, "again", false, "ask again about every address that was ever asked about, and print the changes as findings")
+	fl.StringVar(&f.since, "since", "", "with --again: only about those whom labels concern that came, began to hold or ended after this TIME")
 	c.MarkFlagsMutuallyExclusive("history", "again", "forget")
 	return c
 }
@@ -80,6 +81,9 @@ Exit codes: 0 allow, 3 attention or hold, 4 block, 2 an address that is none (ne
 func (p *program) runScreen(ctx context.Context, f screenFlags, args []string, stdin io.Reader) (err error) {
 	if (len(args) == 0) != f.again {
 		return misuse(errors.New("no address, or addresses beside --again"), "write spoor screen ADDRESS …, or - to read addresses from standard input")
+	}
+	if f.since != "" && !f.again {
+		return misuse(errors.New("--since without --again"), "write spoor screen --again --since TIME")
 	}
 	policy, err := readPolicy(f.policy)
 	if err != nil {
@@ -418,7 +422,15 @@ func (s *screening) showHistory(ctx context.Context, qs []screen.Question) error
 
 // again prints what has changed for those who were asked about before, one finding a line.
 func (s *screening) again(ctx context.Context) error {
-	for f, err := range s.screener.Rescreen(ctx) {
+	all := s.screener.Rescreen(ctx)
+	if s.flags.since != "" {
+		since, err := engine.ParseTime(s.flags.since)
+		if err != nil {
+			return misuse(err, "--since takes a day, RFC 3339, or seconds since 1970")
+		}
+		all = s.screener.RescreenSince(ctx, since)
+	}
+	for f, err := range all {
 		if err != nil {
 			return err
 		}

@@ -47,8 +47,9 @@ func (p *program) serve() *cobra.Command {
 Our own wire is under /v1, described by /v1/openapi.json and docs/formats/api.md. Clients of Chainalysis (sanctions and
 entities), TRM v2 and MistTrack v2, and dApps that ask the sanctions oracle by eth_call, only change their base address.
 
-When the labels have changed, everybody on record is asked about again, and each verdict that has changed is printed as a
-finding, one JSON object a line (not with --vendor or --forget).
+When the labels have changed, those on record whom the change can concern are asked about again, and each verdict that has
+changed is printed as a finding, one JSON object a line (not with --forget). A --vendor is not asked again: what it had said
+stands beside our own new answer, and the verdict says so.
 
 Without --keys only this machine may ask. --new-key makes a key: the secret on stdout, the line for the key file on stderr.`,
 		Example: `  spoor serve --store ~/spoor
@@ -155,8 +156,8 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 		defer func() { err = errors.Join(err, config.Record.Close()) }()
 	}
 	record := config.Record
-	if f.vendor != "" {
-		config.Record = nil // what is kept is what both said
+	if f.vendor != "" { // what is kept is what both said; what is asked again is our own side
+		config.Record, config.Again = nil, record
 	}
 	screener = engine.NewScreener(config, books...)
 	var asked api.Screener = screener
@@ -199,24 +200,24 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	return err
 }
 
-// rescreen asks again about everybody on record and prints what has changed, one finding a line.
+// rescreen asks again about those on record whom the change of the labels concerns, and prints what has changed, one finding a line.
 func (p *program) rescreen(ctx context.Context, log *slog.Logger, s *engine.Screener) {
 	out := json.NewEncoder(p.out)
 	changes := 0
-	for f, err := range s.Rescreen(ctx) {
+	for f, err := range s.RescreenChanged(ctx) {
 		if err == nil {
 			err = out.Encode(f)
 		}
 		if err != nil {
 			if ctx.Err() == nil {
-				log.Error("not everybody was asked about again: spoor screen --again does it", "error", err.Error(), "changes", changes)
+				log.Error("not all whom it concerns were asked about again: spoor screen --again does it", "error", err.Error(), "changes", changes)
 			}
 			return
 		}
 		changes++
 		log.Warn("a verdict has changed", "finding", f.ID.String(), "what", finding.Clean(f.Sentence, 500))
 	}
-	log.Info("asked again about everybody on record", "changes", changes)
+	log.Info("asked again about those on record whom it concerns", "changes", changes)
 }
 
 // forwardTo asks a vendor beside own.
