@@ -106,7 +106,15 @@ type world struct {
 	read   *reader
 	events []follow.Event
 	evMu   sync.Mutex
-	stop   func()
+	halt   func() error // ends the stream, waits for it, and returns what was wrong with it
+}
+
+// stop ends the stream, in which nothing may have been wrong.
+func (w *world) stop() {
+	w.t.Helper()
+	if err := w.halt(); err != nil {
+		w.t.Fatalf("stream: %v\n%s", err, w.describe())
+	}
 }
 
 // newWorld makes a follower of nodes. It has to be started.
@@ -137,7 +145,7 @@ func newWorld(t testing.TB, cfg follow.Config, nodes ...*followtest.Node) *world
 	return w
 }
 
-// start lets the reader follow from what it holds; stop ends that, and waits.
+// start lets the reader follow from what it holds.
 func (w *world) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -155,13 +163,10 @@ func (w *world) start() {
 			}
 		}
 	}()
-	w.stop = func() {
-		w.t.Helper()
+	w.halt = func() error {
 		cancel()
 		<-done
-		if w.read.wrong != nil {
-			w.t.Fatalf("stream: %v\n%s", w.read.wrong, w.describe())
-		}
+		return w.read.wrong
 	}
 }
 
@@ -174,16 +179,22 @@ func (w *world) until(most time.Duration, p flow.Point) {
 // when waits, for at most so long, until something holds.
 func (w *world) when(most time.Duration, what string, holds func() bool) {
 	w.t.Helper()
-	for began := time.Now(); ; {
+	if !await(most, holds) {
+		w.stop()
+		w.t.Fatalf("after %s not: %s\n%s", most, what, w.describe())
+	}
+}
+
+// await waits, for at most so long, until something holds, and reports whether it does.
+func await(most time.Duration, holds func() bool) bool {
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		synctest.Wait()
 		if holds() {
-			return
+			return true
 		}
 		if time.Since(began) > most {
-			w.stop()
-			w.t.Fatalf("after %s not: %s\n%s", most, what, w.describe())
+			return false
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 
