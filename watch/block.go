@@ -77,6 +77,15 @@ func (b *block) eat() (News, error) {
 	}
 	news := News{Reopen: b.reopen}
 	b.countDust()
+	slices.SortFunc(b.groups, func(x, y *group) int {
+		switch {
+		case x.list == nil && y.list != nil: // cases first
+			return -1
+		case x.list != nil && y.list == nil:
+			return 1
+		}
+		return cmp.Compare(x.owner, y.owner)
+	})
 	for _, g := range b.groups {
 		alerts, err := b.tell(g)
 		if err != nil {

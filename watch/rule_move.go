@@ -77,8 +77,12 @@ func (s *seat) move(v *view) {
 	})
 }
 
-// origins are the givers who did not get it with the same hops; all givers if there is none.
+// origins are the givers who did not get it with the same hops; all givers if there is none. Who only exchanged it is
+// none of them.
 func origins(hops []*hop) []flow.Account {
+	if own := slices.DeleteFunc(slices.Clone(hops), func(h *hop) bool { return h.swap == trace.OutOfSwap }); len(own) > 0 {
+		hops = own
+	}
 	got := map[flow.Account]bool{}
 	for _, h := range hops {
 		got[h.to] = true
