@@ -83,6 +83,8 @@ func checkAlert(a alert.Alert) error {
 	switch {
 	case a.Key == "" || len(a.Key) > maxKey || !utf8.ValidString(a.Key):
 		return fmt.Errorf("alert %.200q: a key is text of 1 to %d bytes", a.Key, maxKey)
+	case endsInSerial(a.Key):
+		return fmt.Errorf("alert %.200q: the key ends like the ID of a later message", a.Key)
 	case len(a.Case) > maxKey || !utf8.ValidString(a.Case) || strings.ContainsRune(a.Case, 0):
 		return fmt.Errorf("alert %.200q: case %.200q: not a text of at most %d bytes", a.Key, a.Case, maxKey)
 	case a.Severity < finding.Info || a.Severity > finding.Critical:
@@ -91,6 +93,12 @@ func checkAlert(a alert.Alert) error {
 		return fmt.Errorf("alert %.200q: kind %.40q: only the outbox makes those", a.Key, a.Kind)
 	}
 	return nil
+}
+
+// endsInSerial reports whether a key could be another key with a serial; see alert.Alert.ID.
+func endsInSerial(key string) bool {
+	i := strings.LastIndexByte(key, '#')
+	return i >= 0 && i+1 < len(key) && strings.Trim(key[i+1:], "0123456789") == ""
 }
 
 func (c *change) add(ctx context.Context, at flow.Point, a alert.Alert, now time.Time) error {

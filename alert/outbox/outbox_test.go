@@ -73,7 +73,9 @@ func (r *receiver) want(t *testing.T, what, ids string) {
 
 var chain = flow.Ethereum
 
-func at(height uint64) flow.Point { return flow.Point{Chain: chain, Height: height, Hash: flow.Hash{byte(height)}} }
+func at(height uint64) flow.Point {
+	return flow.Point{Chain: chain, Height: height, Hash: flow.Hash{byte(height)}}
+}
 
 func found(key string, s finding.Severity) alert.Alert {
 	return alert.Alert{Key: key, Kind: alert.Found, Severity: s, Case: "theft", Title: "it moved", Text: "10 ETH moved.", Tx: flow.Hash{1, key[0]}, Seen: time.Now(), Made: time.Now()}
@@ -156,4 +158,3 @@ func TestTellCorrectAndTellAgain(t *testing.T) {
 		}
 	})
 }
-
