@@ -19,7 +19,8 @@ type Config struct {
 	// Batch is how many movements are given to the store at once; 100,000 if 0. A movement counts once for every two of
 	// its legs.
 	Batch int
-	// Delay is how long a block may wait for others to be given to the store with it; 100 ms if 0.
+	// Delay is how long a block may wait for others to be given to the store with it, while they come one after the other;
+	// 100 ms if 0. Where none comes at once none is waited for.
 	Delay time.Duration
 	// Ahead is how many blocks may be decoded at once; one for each processor if 0.
 	Ahead int
@@ -159,9 +160,11 @@ func (r *run) follow(ctx context.Context, src source.Source, dec decode.Decoder,
 	defer stop()
 	late := time.NewTimer(r.cfg.Delay)
 	defer late.Stop()
+	var first time.Time // when the first step of the batch came
 	for {
+		since := time.Now()
 		select {
-		case <-late.C: // runs from the first block of the batch on
+		case <-late.C: // runs while there is something in the batch
 			if err := r.flush(context.WithoutCancel(ctx)); err != nil {
 				return err
 			}
@@ -173,17 +176,29 @@ func (r *run) follow(ctx context.Context, src source.Source, dec decode.Decoder,
 			if j.err != nil {
 				return j.err
 			}
-			idle := r.idle()
+			now := time.Now()
+			if r.idle() {
+				first = now
+			}
 			if err := r.take(context.WithoutCancel(ctx), j); err != nil {
 				return err
 			}
-			if idle && !r.idle() {
-				late.Reset(r.cfg.Delay)
+			switch {
+			case r.idle():
+			case now.Sub(since) >= calm && len(line.jobs) == 0: // it was waited for, and so would the next be
+				if err := r.flush(context.WithoutCancel(ctx)); err != nil {
+					return err
+				}
+			default:
+				late.Reset(min(calm, r.cfg.Delay-now.Sub(first)))
 			}
 		}
 		r.progress(false)
 	}
 }
+
+// calm is how long nothing has to come from a source until it is taken to have no more for now.
+const calm = time.Millisecond
 
 // idle reports whether nothing is on its way to the store.
 func (r *run) idle() bool { return len(r.batch) == 0 && r.final.IsZero() }
@@ -227,16 +242,20 @@ func (r *run) add(ctx context.Context, b flow.Block) error {
 	}
 	r.batch = append(r.batch, b)
 	r.tip, r.empty = p, false
+	if r.weigh(b); r.weight >= 2*r.cfg.Batch {
+		return r.flush(ctx)
+	}
+	return nil
+}
+
+// weigh adds the weight of a block.
+func (r *run) weigh(b flow.Block) {
 	r.weight += 1 + len(b.Notes)
 	for _, tx := range b.Txs {
 		for _, m := range tx.Movements {
 			r.weight += len(m.In) + len(m.Out)
 		}
 	}
-	if r.weight >= 2*r.cfg.Batch {
-		return r.flush(ctx)
-	}
-	return nil
 }
 
 // has reports whether the store or the batch already holds that block, which is no higher than the tip. Below the tip a
@@ -344,7 +363,15 @@ func (r *run) append(ctx context.Context) error {
 			err = stageErr
 		}
 	}
-	for i, b := range r.batch[:n] {
+	r.count(r.batch[:n], missing)
+	clear(r.batch) // lets the blocks go
+	r.batch, r.weight = r.batch[:0], 0
+	return err
+}
+
+// count counts blocks that the store took, and tells their notes.
+func (r *run) count(blocks []flow.Block, missing []int64) {
+	for i, b := range blocks {
 		r.stats.Blocks++
 		r.stats.Missing += missing[i]
 		r.stats.Transactions += int64(len(b.Txs))
@@ -360,9 +387,6 @@ func (r *run) append(ctx context.Context) error {
 			}
 		}
 	}
-	clear(r.batch) // lets the blocks go
-	r.batch, r.weight = r.batch[:0], 0
-	return err
 }
 
 // seal declares r.final, if any, in the store. A block in a hole or below those that the store holds has nothing to declare.

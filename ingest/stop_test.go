@@ -143,8 +143,54 @@ func (l live) Steps(ctx context.Context, known []flow.Point) iter.Seq2[source.St
 
 func (l live) Size() (read, total int64) { return 40, 50 }
 
-// TestLive: a block is in the store within Delay although the source waits for the next; a cancelled run ends, synced,
-// and leaves no goroutine behind (synctest would say so).
+// A brisk source pauses before every step, and is never calm.
+type brisk struct {
+	script
+	pause time.Duration
+}
+
+func (b brisk) Steps(ctx context.Context, known []flow.Point) iter.Seq2[source.Step, error] {
+	return func(yield func(source.Step, error) bool) {
+		for s, err := range b.script.Steps(ctx, known) {
+			if time.Sleep(b.pause); !yield(s, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestBatches: a source that goes on yielding is read in batches, none of which waits longer than Delay.
+func TestBatches(t *testing.T) {
+	tests := []struct {
+		name    string
+		pause   time.Duration
+		batches int
+	}{
+		{"brisk", 100 * time.Microsecond, 10}, // of 10 blocks
+		{"slow", 2 * time.Millisecond, 100},   // each was waited for
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				known := book{}
+				var steps []source.Step
+				for i := range byte(100) {
+					steps = append(steps, known.add(plainBlock(uint64(i)+1, i+1, i)))
+				}
+				batches := 0
+				cfg := ingest.Config{Delay: time.Millisecond - time.Microsecond, Room: func(context.Context) error { batches++; return nil }}
+				src := brisk{script{chain: flow.Ethereum, steps: steps}, tt.pause}
+				stats, err := ingest.Run(t.Context(), src, known, memstore.New(), cfg)
+				if err != nil || stats.Blocks != 100 || batches != tt.batches {
+					t.Fatalf("run = %+v, %v in %d batches; want 100 blocks in %d", stats, err, batches, tt.batches)
+				}
+			})
+		})
+	}
+}
+
+// TestLive: blocks that come together are one batch, and one that was waited for is in the store at once, although the
+// source waits for the next; a cancelled run ends, synced, and leaves no goroutine behind (synctest would say so).
 func TestLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		maker, known := storetest.NewSeededMaker(1), book{}
@@ -176,18 +222,19 @@ func TestLive(t *testing.T) {
 			return p.Height
 		}
 		top := steps[5].Block.Point
-		for _, want := range []uint64{steps[3].Block.Point.Height, top.Height} {
-			time.Sleep(999 * time.Millisecond)
+		synctest.Wait()
+		if tip() == steps[3].Block.Point.Height {
+			t.Fatalf("block %d came before the source was calm; want it batched with others", tip())
+		}
+		for _, s := range []struct {
+			after time.Duration
+			want  uint64
+		}{{2 * time.Millisecond, steps[3].Block.Point.Height}, {10*time.Second - 2*time.Millisecond + time.Microsecond, top.Height}} {
+			time.Sleep(s.after)
 			synctest.Wait()
-			if tip() == want {
-				t.Fatalf("block %d came before its delay; want it batched with others", want)
+			if tip() != s.want {
+				t.Fatalf("tip %d %v later; want %d", tip(), s.after, s.want)
 			}
-			time.Sleep(2 * time.Millisecond)
-			synctest.Wait()
-			if tip() != want {
-				t.Fatalf("tip %d after the delay; want %d", tip(), want)
-			}
-			time.Sleep(8999 * time.Millisecond)
 		}
 		if err := st.Undo(t.Context(), top); err != nil {
 			t.Fatalf("undo above the final block: %v", err)
