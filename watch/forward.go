@@ -126,14 +126,15 @@ func (w *Watch) Back(p flow.Point) {
 	for _, s := range w.seats {
 		s.stale = s.stale || s.chain == p.Chain && p.Height <= max(s.since, ch.lost)
 	}
-	ch.tip = flow.Point{Chain: p.Chain, Height: p.Height - 1}
-	ch.known = p.Height > 0
 	for n := len(ch.log) - 1; n >= 0 && ch.log[n].at.Height >= p.Height; n-- {
 		l := ch.log[n]
 		l.back()
 		ch.tip, ch.known = l.before, l.known
 		ch.log = ch.log[:n]
 		w.stats.Undone++
+	}
+	if ch.known && ch.tip.Height >= p.Height { // deeper than the log
+		ch.tip, ch.known = flow.Point{Chain: p.Chain, Height: max(p.Height, 1) - 1}, p.Height > 0
 	}
 }
 
