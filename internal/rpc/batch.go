@@ -115,6 +115,8 @@ func (c *Client) refused(calls []*Call, status answerStatus, answer []byte) ([]*
 	case err == nil && r.err != nil, status.code == http.StatusRequestEntityTooLarge, status.code == http.StatusBadRequest:
 		c.shrink(len(calls))
 		return calls, nil
+	case err == nil:
+		err = fmt.Errorf("%w: one result for %d questions", ErrAnswer, len(calls))
 	}
 	return nil, c.at("batch", failure(status, err))
 }

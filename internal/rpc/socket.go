@@ -143,7 +143,7 @@ func (c *Client) lost(ctx context.Context, err error) error {
 	case errors.Is(err, websocket.ErrMessageTooBig):
 		return fmt.Errorf("%w: a message of its socket", ErrTooLarge)
 	case errors.As(err, &closed):
-		return fmt.Errorf("the endpoint closed its socket: %d %q", closed.Code, c.clean(&Error{Message: closed.Reason}).Message)
+		return fmt.Errorf("the endpoint closed its socket: %s %q", closed.Code, c.clean(&Error{Message: closed.Reason}).Message)
 	case errors.As(err, &u):
 		return fmt.Errorf("its socket: %w", u.Err)
 	}
