@@ -226,15 +226,16 @@ func (f *fill) put(ctx context.Context, heights uint64) error {
 		return err
 	}
 	n, err := f.st.Fill(ctx, f.batch)
-	if errors.Is(err, store.ErrNotFound) {
-		return errAbove
-	}
 	if err != nil {
+		f.count(f.batch[:n], missing)
+		if errors.Is(err, store.ErrNotFound) {
+			return errAbove
+		}
 		return err
 	}
 	f.count(f.batch, missing)
-	f.stats.Duplicates += int64(len(f.batch) - n)
-	f.stats.Blocks -= int64(len(f.batch) - n)
+	passed := int64(len(f.batch) - n) // over: somebody else filled the same hole
+	f.stats.Duplicates, f.stats.Blocks = f.stats.Duplicates+passed, f.stats.Blocks-passed
 	f.left -= min(f.left, heights)
 	f.tell()
 	return nil
