@@ -15,7 +15,10 @@ import (
 // A Screener answers questions. It is safe for several goroutines. An error is never an answer: no dialect turns it into
 // one. Errors that wrap screen.ErrQuestion are the caller's fault.
 type Screener interface {
-	Screen(ctx context.Context, q screen.Question) (screen.Verdict, error)
+	// Answer is the sealed verdict on a question. It is to be given only after Keep has kept it.
+	Answer(ctx context.Context, q screen.Question) (screen.Verdict, error)
+	// Keep keeps verdicts, all or none; what could not be kept must not be given.
+	Keep(ctx context.Context, all ...screen.Verdict) error
 }
 
 // A World is what the server tells of the state that its answers come from. It is safe for several goroutines.

@@ -169,15 +169,43 @@ func badQuestion(err error) *fault {
 	return f
 }
 
-// screen asks one question. What is not a decided verdict is a fault, never an answer.
+// screen asks one question, and keeps the verdict.
 func (c *call) screen(ctx context.Context, q screen.Question) (*screen.Verdict, *fault) {
+	v, f := c.ask(ctx, q)
+	if f == nil {
+		f = c.keep(ctx, *v)
+	}
+	if f != nil {
+		return nil, f
+	}
+	return v, nil
+}
+
+// keep keeps verdicts that are to be given.
+func (c *call) keep(ctx context.Context, all ...screen.Verdict) *fault {
+	if err := c.screener.Keep(ctx, all...); err != nil {
+		return c.blind(err)
+	}
+	for i := range all {
+		c.metrics.decided(&all[i])
+	}
+	return nil
+}
+
+// blind is the fault of what could not be read or kept.
+func (c *call) blind(err error) *fault {
+	c.config.Log.Error("screen", "id", c.id, "error", clean(err.Error()))
+	return &fault{status: 503, word: "blind", title: "No verdict can be given", detail: "the labels or the store could not be read", hint: "treat it as not cleared", retry: 5}
+}
+
+// ask asks one question. What is not a decided verdict is a fault, never an answer.
+func (c *call) ask(ctx context.Context, q screen.Question) (*screen.Verdict, *fault) {
 	if q.AsOf == 0 {
 		q.AsOf = c.config.Now().Unix()
 	}
-	v, err := c.screener.Screen(ctx, q)
+	v, err := c.screener.Answer(ctx, q)
 	switch {
 	case err == nil && v.Decision >= screen.Allow && v.Decision <= screen.Block:
-		c.metrics.decided(&v)
 		return &v, nil
 	case err == nil:
 		err = errors.New("a verdict without a decision")
@@ -186,8 +214,7 @@ func (c *call) screen(ctx context.Context, q screen.Question) (*screen.Verdict, 
 	case errors.Is(err, screen.ErrQuestion):
 		return nil, badQuestion(err)
 	}
-	c.config.Log.Error("screen", "id", c.id, "error", clean(err.Error()))
-	return nil, &fault{status: 503, word: "blind", title: "No verdict can be given", detail: "the labels or the store could not be read", hint: "treat it as not cleared", retry: 5}
+	return nil, c.blind(err)
 }
 
 // sanctions are the labels of a verdict which say that the subject itself is sanctioned, the surest first. They are what

@@ -7,7 +7,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -37,6 +39,10 @@ type fake struct {
 	asked  atomic.Int64
 	last   atomic.Pointer[screen.Question]
 	status atomic.Pointer[Status]
+
+	mu   sync.Mutex
+	kept [][]screen.Verdict // guarded by mu; what was kept together
+	full atomic.Bool        // nothing can be kept
 }
 
 func newFake() *fake {
@@ -46,7 +52,7 @@ func newFake() *fake {
 	return f
 }
 
-func (f *fake) Screen(ctx context.Context, q screen.Question) (screen.Verdict, error) {
+func (f *fake) Answer(ctx context.Context, q screen.Question) (screen.Verdict, error) {
 	f.asked.Add(1)
 	f.last.Store(&q)
 	v := screen.Verdict{Subject: q.Account, Decision: screen.Allow, Reasons: []screen.Reason{}, Labels: []attribute.Label{}, Exposure: []screen.Exposure{},
@@ -86,6 +92,16 @@ func (f *fake) Screen(ctx context.Context, q screen.Question) (screen.Verdict, e
 		v.Reasons = append(v.Reasons, screen.Reason{Rule: "unknown", Decision: screen.Attention, Sentence: "nobody says who it is", Direct: true})
 	}
 	return v, nil
+}
+
+func (f *fake) Keep(_ context.Context, all ...screen.Verdict) error {
+	if f.full.Load() {
+		return errors.New("disk full")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.kept = append(f.kept, slices.Clone(all))
+	return nil
 }
 
 func (f *fake) Status(context.Context) Status { return *f.status.Load() }

@@ -24,9 +24,7 @@ type VendorConfig struct {
 	Key     string        // sent as the dialect has it
 	Timeout time.Duration // of its answer; 3 s if 0
 	Private bool          // it may stand in a private network, or on this machine
-	// Keep is called with every merged verdict before it is given; it is not given if Keep fails. Nil keeps nothing.
-	Keep func(ctx context.Context, v screen.Verdict) error
-	Now  func() time.Time // the clock; time.Now if nil
+	Now     func() time.Time // the clock; time.Now if nil
 }
 
 // A Forward asks a Screener and a vendor at once, and gives the stricter of both answers with the reasons of both. A vendor
@@ -39,7 +37,7 @@ type Forward struct {
 	client *fetch.Client
 }
 
-// NewForward asks own, which should keep no verdicts itself, and a vendor. Errors: ErrVendor.
+// NewForward asks own and a vendor; own keeps what both said. Errors: ErrVendor.
 func NewForward(own Screener, c VendorConfig) (*Forward, error) {
 	base, err := url.Parse(c.Base)
 	if err != nil || base.Scheme != "https" && base.Scheme != "http" || base.Host == "" || base.RawQuery != "" || base.User != nil {
@@ -71,15 +69,15 @@ func (f *Forward) Close() { f.client.Close() }
 // pastTolerance is how old a moment may be that a vendor is asked about: it knows only now.
 const pastTolerance = 60
 
-// Screen implements Screener.
-func (f *Forward) Screen(ctx context.Context, q screen.Question) (screen.Verdict, error) {
+// Answer implements Screener.
+func (f *Forward) Answer(ctx context.Context, q screen.Question) (screen.Verdict, error) {
 	now := f.c.Now().Unix()
 	present := now-q.AsOf <= pastTolerance && (q.KnownAt == 0 || now-q.KnownAt <= pastTolerance)
 	answered := make(chan vendorAnswer, 1)
 	if present {
 		go func() { answered <- f.askVendor(ctx, q) }() // ends with the client's timeout
 	}
-	v, err := f.own.Screen(ctx, q)
+	v, err := f.own.Answer(ctx, q)
 	if present {
 		a := <-answered
 		if err != nil {
@@ -92,16 +90,11 @@ func (f *Forward) Screen(ctx context.Context, q screen.Question) (screen.Verdict
 		v.DoesNotKnow = append(slices.Clone(v.DoesNotKnow), fmt.Sprintf("%s was not asked: it knows only what is now.", f.c.Dialect))
 	}
 	v.Given = now
-	if v, err = screen.Seal(v); err != nil {
-		return screen.Verdict{}, err
-	}
-	if f.c.Keep != nil {
-		if err := f.c.Keep(ctx, v); err != nil {
-			return screen.Verdict{}, fmt.Errorf("keep the verdict: %w: %w", screen.ErrBlind, err)
-		}
-	}
-	return v, nil
+	return screen.Seal(v)
 }
+
+// Keep implements Screener.
+func (f *Forward) Keep(ctx context.Context, all ...screen.Verdict) error { return f.own.Keep(ctx, all...) }
 
 // A vendorAnswer is what a vendor said, in our words.
 type vendorAnswer struct {

@@ -258,3 +258,28 @@ func TestALongBatchKeepsItsOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestABatchIsKeptTogether(t *testing.T) {
+	s, f := newTestServer(t, nil)
+	lines := strings.Repeat(knownAddress+"\n", 300) + ofacAddress + "\n0x" + TestAddresses()[0].Hash + "\nnobody\n"
+	out := do(s, "POST", "/v1/batch", lines).Body.String()
+	if !strings.Contains(out, `"done":{"lines":303,"errors":1,`) {
+		t.Fatalf("%s", out[len(out)-200:])
+	}
+	n := 0
+	for _, together := range f.kept {
+		n += len(together)
+	}
+	if n != 301 || len(f.kept) > 3 {
+		t.Errorf("%d verdicts were kept in %d goes; want 301, without the test address, in at most 3", n, len(f.kept))
+	}
+	// What cannot be kept is not given, not even in part.
+	f.full.Store(true)
+	out = do(s, "POST", "/v1/batch", lines).Body.String()
+	if strings.Count(out, `"status":503`) != 301+1 || strings.Contains(out, `"verdict"`) || !strings.Contains(out, `"errors":303`) {
+		t.Errorf("%.600s", out)
+	}
+	if w := do(s, "GET", "/v1/addresses/"+knownAddress, ""); w.Code != 503 {
+		t.Errorf("a single verdict that cannot be kept: status %d", w.Code)
+	}
+}

@@ -184,9 +184,9 @@ type batchDone struct {
 	Decisions map[string]int `json:"decisions"`
 }
 
-// batchWindow is how many lines of a batch are answered at once, and batchWorkers by how many.
+// batchWindow is how many lines of a batch are answered and kept at once, at most, and batchWorkers by how many.
 const (
-	batchWindow  = 64
+	batchWindow  = 256
 	batchWorkers = 8
 )
 
@@ -279,8 +279,32 @@ func (c *call) readWindow(in *bufio.Reader, n *int) (window []batchText, end boo
 	return window, false, nil
 }
 
-// answerWindow answers lines by several workers, in their order.
+// answerWindow answers lines by several workers, in their order, and keeps the verdicts together: one wait for the disk.
 func (c *call) answerWindow(window []batchText) []batchLine {
+	out := c.askWindow(window)
+	verdicts := make([]screen.Verdict, 0, len(out))
+	for _, l := range out {
+		if l.Verdict != nil {
+			verdicts = append(verdicts, *l.Verdict)
+		}
+	}
+	if len(verdicts) == 0 {
+		return out
+	}
+	ctx, cancel := context.WithTimeout(c.ctx, c.config.Timeout)
+	defer cancel()
+	if f := c.keep(ctx, verdicts...); f != nil {
+		p := f.problem(c.id)
+		for i := range out {
+			if out[i].Verdict != nil {
+				out[i].Verdict, out[i].Error = nil, &p
+			}
+		}
+	}
+	return out
+}
+
+func (c *call) askWindow(window []batchText) []batchLine {
 	out := make([]batchLine, len(window))
 	var next atomic.Int64
 	var group sync.WaitGroup
@@ -342,7 +366,7 @@ func (c *call) batchLine(ctx context.Context, text []byte) batchLine {
 	if f == nil {
 		ctx, cancel := context.WithTimeout(ctx, c.config.Timeout)
 		defer cancel()
-		l.Verdict, f = c.screen(ctx, q)
+		l.Verdict, f = c.ask(ctx, q)
 	}
 	if f != nil {
 		p := f.problem(c.id)

@@ -34,7 +34,7 @@ type HTTPConfig struct {
 // HTTP measures questions to a running server over loopback, with clients in the same process, so that they share its
 // processors; they write and read raw HTTP/1.1, to take as little of them as they can. Half of the accounts are labelled.
 // http-sanctions asks the wire of Chainalysis, http-own ours, both for direct questions whose verdicts are not kept; http-kept
-// is http-own with every verdict durable before it is given. dir is where the stores are made; it must be empty or absent.
+// is http-own with every verdict durable before it is given, and http-batch the same in batches of 1,000. dir is where the stores are made; it must be empty or absent.
 func HTTP(ctx context.Context, dir string, c HTTPConfig, tell Progress) (figures []Figures, err error) {
 	for n, d := range map[*int]int{&c.Labels: 1_000_000, &c.Requests: 200_000, &c.Clients: 8} {
 		if *n == 0 {
@@ -54,6 +54,7 @@ func HTTP(ctx context.Context, dir string, c HTTPConfig, tell Progress) (figures
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, record.Close()) }()
+	addresses := make([]string, 1<<14)
 	for _, line := range []struct {
 		name, before, behind string
 		config               engine.ScreenConfig
@@ -62,6 +63,7 @@ func HTTP(ctx context.Context, dir string, c HTTPConfig, tell Progress) (figures
 		{"http-sanctions", "/api/v1/address/", "", engine.ScreenConfig{}, 1},
 		{"http-own", "/v1/addresses/", "?direct=true", engine.ScreenConfig{}, 1},
 		{"http-kept", "/v1/addresses/", "?direct=true", engine.ScreenConfig{Record: record}, 4},
+		{"http-batch", "", "", engine.ScreenConfig{Record: record}, 1},
 	} {
 		tell.tell(0, 0, line.name)
 		requests := make([][]byte, 1<<14)
@@ -71,12 +73,19 @@ func HTTP(ctx context.Context, dir string, c HTTPConfig, tell Progress) (figures
 			if i%2 == 1 {
 				n |= 1 << 60 // nobody knows it
 			}
-			requests[i] = []byte("GET " + line.before + account(c.Seed, n).Address() + line.behind + " HTTP/1.1\r\nHost: spoor\r\n\r\n")
+			addresses[i] = account(c.Seed, n).Address()
+			requests[i] = []byte("GET " + line.before + addresses[i] + line.behind + " HTTP/1.1\r\nHost: spoor\r\n\r\n")
 		}
 		debug.FreeOSMemory()
 		ResetPeak()
 		screener := engine.NewScreener(line.config, book)
-		f, err := askHTTP(ctx, api.New(screener, engine.NewWorld(screener, nil), api.Config{Version: engine.Version}), requests, c.Requests/line.part, c.Clients)
+		server := api.New(screener, engine.NewWorld(screener, nil), api.Config{Version: engine.Version})
+		var f Figures
+		if line.before == "" {
+			f, err = askBatches(ctx, server, addresses, c.Requests/line.part, c.Clients)
+		} else {
+			f, err = askHTTP(ctx, server, requests, c.Requests/line.part, c.Clients)
+		}
 		if err != nil {
 			return figures, fmt.Errorf("%s: %w", line.name, err)
 		}

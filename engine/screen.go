@@ -23,7 +23,6 @@ type ScreenConfig struct {
 	Policy   *screen.Policy   // screen.DefaultPolicy if nil
 	Store    store.Store      // where exposure is looked for; nil asks the labels alone
 	Record   *verdicts.Record // where verdicts are kept; nil keeps none
-	Again    *verdicts.Record // whose verdicts are asked again, and found by History, where somebody else keeps them; Record if nil
 	Clusters *Clusters        // which accounts have one owner; nil asks none. They must not be written any more
 	Look     screen.Look      // how far exposure is followed; its Labels, Minds, Floor and Before are filled in
 	Cached   int              // how many exposures are remembered; 10,000 if 0
@@ -59,16 +58,13 @@ func NewScreener(c ScreenConfig, books ...*attribute.Book) *Screener {
 	if c.Look.Swaps.Of == nil {
 		c.Look.Swaps = NetSwaps()
 	}
-	if c.Again == nil {
-		c.Again = c.Record
-	}
 	s := &Screener{c: c, now: c.Now}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	s.cache.room = cmp.Or(c.Cached, 10_000)
 	s.SetLabels(books...)
-	if c.Again != nil {
+	if c.Record != nil {
 		s.asked = asked{s.view.Load(), s.now().Unix()}
 	}
 	return s
@@ -117,9 +113,9 @@ func (s *Screener) LabelState() screen.LabelState {
 // error, which must be taken for hold: it wraps screen.ErrBlind where something could not be read or kept, and
 // screen.ErrQuestion where the question is at fault.
 func (s *Screener) Screen(ctx context.Context, q screen.Question) (screen.Verdict, error) {
-	v, err := s.answer(ctx, q)
+	v, err := s.Answer(ctx, q)
 	if err == nil {
-		err = s.keep(ctx, v)
+		err = s.Keep(ctx, v)
 	}
 	if err != nil {
 		return screen.Verdict{}, err
@@ -132,11 +128,11 @@ func (s *Screener) ScreenAll(ctx context.Context, qs []screen.Question) (all []s
 	all, errs = make([]screen.Verdict, len(qs)), make([]error, len(qs))
 	var good []screen.Verdict
 	for i, q := range qs {
-		if all[i], errs[i] = s.answer(ctx, q); errs[i] == nil {
+		if all[i], errs[i] = s.Answer(ctx, q); errs[i] == nil {
 			good = append(good, all[i])
 		}
 	}
-	if err := s.keep(ctx, good...); err != nil { // what is not kept was not given
+	if err := s.Keep(ctx, good...); err != nil { // what is not kept was not given
 		for i := range qs {
 			all[i], errs[i] = screen.Verdict{}, cmp.Or(errs[i], err)
 		}
@@ -152,7 +148,8 @@ func (s *Screener) Ask(ctx context.Context, q screen.Question) (screen.Verdict, 
 	return s.view.Load().ask.Ask(ctx, q)
 }
 
-func (s *Screener) answer(ctx context.Context, q screen.Question) (screen.Verdict, error) {
+// Answer is Screen without keeping the verdict, which must be kept before it is given: see Keep.
+func (s *Screener) Answer(ctx context.Context, q screen.Question) (screen.Verdict, error) {
 	v, err := s.Ask(ctx, q)
 	if err != nil {
 		return v, err
@@ -161,15 +158,13 @@ func (s *Screener) answer(ctx context.Context, q screen.Question) (screen.Verdic
 	return screen.Seal(v)
 }
 
-func (s *Screener) keep(ctx context.Context, all ...screen.Verdict) error {
+// Keep keeps verdicts, all or none. When it returns they survive a crash. Errors wrap screen.ErrBlind: what was not kept must
+// not be given.
+func (s *Screener) Keep(ctx context.Context, all ...screen.Verdict) error {
 	if s.c.Record == nil || len(all) == 0 {
 		return nil
 	}
-	return s.keepIn(ctx, s.c.Record, all...)
-}
-
-func (s *Screener) keepIn(ctx context.Context, r *verdicts.Record, all ...screen.Verdict) error {
-	if err := r.Append(ctx, all...); err != nil {
+	if err := s.c.Record.Append(ctx, all...); err != nil {
 		return fmt.Errorf("keep %s: %w: %w", Count(len(all), "verdict"), screen.ErrBlind, err)
 	}
 	return nil
@@ -177,10 +172,10 @@ func (s *Screener) keepIn(ctx context.Context, r *verdicts.Record, all ...screen
 
 // History lists at most n verdicts about an account that were given at or before a moment, the newest first.
 func (s *Screener) History(ctx context.Context, a flow.Account, before int64, n int) ([]screen.Verdict, error) {
-	if s.c.Again == nil {
+	if s.c.Record == nil {
 		return nil, nil
 	}
-	return s.c.Again.Find(ctx, a, before, n)
+	return s.c.Record.Find(ctx, a, before, n)
 }
 
 // ParseAccount reads an address in any form; one without a chain is on the chain of its family which the store holds.

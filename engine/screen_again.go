@@ -21,8 +21,8 @@ type asked struct {
 // which labels have changed, and may be when blocks have come. What a vendor had said is carried over: none is asked.
 func (s *Screener) Rescreen(ctx context.Context) iter.Seq2[finding.Finding, error] {
 	return func(yield func(finding.Finding, error) bool) {
-		if s.c.Again != nil {
-			s.rescreenAll(ctx, s.c.Again.Newest(ctx), yield)
+		if s.c.Record != nil {
+			s.rescreenAll(ctx, s.c.Record.Newest(ctx), yield)
 		}
 	}
 }
@@ -32,7 +32,7 @@ func (s *Screener) Rescreen(ctx context.Context) iter.Seq2[finding.Finding, erro
 // last verdict looked at one of them. Where the change concerns all, all are asked.
 func (s *Screener) RescreenChanged(ctx context.Context) iter.Seq2[finding.Finding, error] {
 	return func(yield func(finding.Finding, error) bool) {
-		if s.c.Again == nil {
+		if s.c.Record == nil {
 			return
 		}
 		s.again.Lock()
@@ -43,9 +43,9 @@ func (s *Screener) RescreenChanged(ctx context.Context) iter.Seq2[finding.Findin
 			yield(finding.Finding{}, err)
 			return
 		}
-		of := s.c.Again.Touching(ctx, accounts)
+		of := s.c.Record.Touching(ctx, accounts)
 		if all {
-			of = s.c.Again.Newest(ctx)
+			of = s.c.Record.Newest(ctx)
 		}
 		if s.rescreenAll(ctx, of, yield) {
 			s.asked = now
@@ -57,7 +57,7 @@ func (s *Screener) RescreenChanged(ctx context.Context) iter.Seq2[finding.Findin
 // seconds since 1970. Labels without a moment, from a user's own list, count always; what such a list holds no more is not seen.
 func (s *Screener) RescreenSince(ctx context.Context, since int64) iter.Seq2[finding.Finding, error] {
 	return func(yield func(finding.Finding, error) bool) {
-		if s.c.Again == nil {
+		if s.c.Record == nil {
 			return
 		}
 		now := asked{s.view.Load(), s.now().Unix()}
@@ -65,9 +65,9 @@ func (s *Screener) RescreenSince(ctx context.Context, since int64) iter.Seq2[fin
 		for _, b := range now.view.labels.books {
 			subjects = append(subjects, b.Between(since, now.at)...)
 		}
-		of := s.c.Again.Newest(ctx)
+		of := s.c.Record.Newest(ctx)
 		if accounts, all := now.view.concerned(subjects); !all {
-			of = s.c.Again.Touching(ctx, accounts)
+			of = s.c.Record.Touching(ctx, accounts)
 		}
 		s.rescreenAll(ctx, of, yield)
 	}
@@ -172,7 +172,7 @@ func (s *Screener) rescreen(ctx context.Context, before screen.Verdict) (finding
 		return f, false, err
 	}
 	if !changed {
-		return f, false, s.c.Again.Touch(after)
+		return f, false, s.c.Record.Touch(after)
 	}
-	return f, true, s.keepIn(ctx, s.c.Again, after)
+	return f, true, s.Keep(ctx, after)
 }

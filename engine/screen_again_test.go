@@ -203,7 +203,7 @@ func TestRescreenCarriesWhatAVendorSaid(t *testing.T) {
 	st := storyStore(t, screenChain)
 	record := recorded(t)
 	labels := screenBook(t, st)
-	s := NewScreener(ScreenConfig{Store: st, Again: record, Now: func() time.Time { return time.Unix(screenNow, 0) }}, labels)
+	s := NewScreener(ScreenConfig{Store: st, Record: record, Now: func() time.Time { return time.Unix(screenNow, 0) }}, labels)
 	stranger := who(t, st, "stranger")
 	v, err := s.Screen(t.Context(), screen.Question{Account: stranger})
 	if err != nil {
@@ -248,7 +248,7 @@ func BenchmarkRescreenChanged(b *testing.B) {
 	for n := 0; n < subjects; {
 		var batch []screen.Verdict
 		for range 1000 {
-			v, err := s.answer(b.Context(), screen.Question{Account: account(n), Direct: true})
+			v, err := s.Answer(b.Context(), screen.Question{Account: account(n), Direct: true})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -21,7 +21,8 @@ figures of one workload.
 
   http-sanctions  the sanctions wire of Chainalysis
   http-own        our own wire, the labels alone
-  http-kept       the same, with every verdict durable before it is given`,
+  http-kept       the same, with every verdict durable before it is given
+  http-batch      the same in batches of 1,000 lines, kept together`,
 		Example: "  spoor bench http\n  spoor bench http --clients 32 --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {

@@ -20,7 +20,6 @@ import (
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/engine/verdicts"
 	"github.com/spoor-dev/spoor/finding"
-	"github.com/spoor-dev/spoor/screen"
 	"github.com/spoor-dev/spoor/store"
 )
 
@@ -155,14 +154,10 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 		}
 		defer func() { err = errors.Join(err, config.Record.Close()) }()
 	}
-	record := config.Record
-	if f.vendor != "" { // what is kept is what both said; what is asked again is our own side
-		config.Record, config.Again = nil, record
-	}
 	screener = engine.NewScreener(config, books...)
 	var asked api.Screener = screener
 	if f.vendor != "" {
-		forward, err := forwardTo(screener, record, f)
+		forward, err := forwardTo(screener, f)
 		if err != nil {
 			return err
 		}
@@ -221,7 +216,7 @@ func (p *program) rescreen(ctx context.Context, log *slog.Logger, s *engine.Scre
 }
 
 // forwardTo asks a vendor beside own.
-func forwardTo(own api.Screener, record *verdicts.Record, f serveFlags) (*api.Forward, error) {
+func forwardTo(own api.Screener, f serveFlags) (*api.Forward, error) {
 	dialect, base, ok := strings.Cut(f.vendor, "=")
 	if !ok {
 		return nil, misuse(errors.New("--vendor is DIALECT=URL"), "the dialects are %s", strings.Join(api.VendorDialects(), ", "))
@@ -233,9 +228,6 @@ func forwardTo(own api.Screener, record *verdicts.Record, f serveFlags) (*api.Fo
 			return nil, fmt.Errorf("--vendor-key: %w", err)
 		}
 		c.Key = strings.TrimSpace(string(key))
-	}
-	if record != nil {
-		c.Keep = func(ctx context.Context, v screen.Verdict) error { return record.Append(ctx, v) }
 	}
 	forward, err := api.NewForward(own, c)
 	if err != nil {
