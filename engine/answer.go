@@ -41,24 +41,10 @@ type Answer struct {
 //
 // progress, if any, is told how many transactions were read so far.
 func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Options, labels *Labels, progress func(read int64)) (*Answer, error) {
-	if o.Stop == nil && labels != nil {
-		o.Stop = labels.Stop
-	}
-	if o.Swaps.Of == nil {
-		o.Swaps = NetSwaps()
-	}
-	missing, err := absent(ctx, s, theft, o.Backward)
+	theft, o, missing, err := Prepare(ctx, s, theft, o, labels)
 	if err != nil {
 		return nil, err
 	}
-	if o.Dust, err = floors(o.Dust, chainsOf(theft)); err != nil {
-		return nil, err
-	}
-	theft, unvouched, err := vouch(ctx, s, theft, o.Backward)
-	if err != nil {
-		return nil, err
-	}
-	missing = append(missing, unvouched...)
 	g := NewGraph(s)
 	g.progress = progress
 	report, err := trace.Run(ctx, g, theft, o)
