@@ -1,0 +1,487 @@
+package live
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spoor-dev/spoor/alert"
+	"github.com/spoor-dev/spoor/config"
+	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/finding"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/store"
+	"github.com/spoor-dev/spoor/trace"
+	"github.com/spoor-dev/spoor/watch"
+)
+
+// An openCase is a theft of the configuration.
+type openCase struct {
+	id     string
+	path   string
+	budget int
+	stamp  engine.LabelStamp // of its file, when it was read
+	theft  engine.TheftFile
+
+	open    bool
+	waits   string // why it is not open yet
+	reopen  string // why it is to be opened anew
+	partial []string
+	doubts  []string // what the theft names and is not followed
+	since   time.Time
+}
+
+// readCases reads the theft files of a configuration.
+func readCases(from []config.Case) ([]*openCase, error) {
+	var all []*openCase
+	for _, c := range from {
+		paths := []string{c.Theft}
+		info, err := os.Stat(c.Theft)
+		if err != nil {
+			return nil, fmt.Errorf("case %s: %w", cmp.Or(c.ID, c.Theft), err)
+		}
+		if info.IsDir() {
+			if paths, err = thefts(c.Theft); err != nil {
+				return nil, err
+			}
+		}
+		for _, path := range paths {
+			id := c.ID
+			switch name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)); {
+			case id == "":
+				id = name
+			case info.IsDir():
+				id += "-" + name
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return nil, fmt.Errorf("case %s: %w", id, err)
+			}
+			theft, err := engine.ReadTheft(path, text)
+			if err != nil {
+				return nil, fmt.Errorf("case %s: %w", id, err)
+			}
+			if i := slices.IndexFunc(all, func(o *openCase) bool { return o.id == id }); i >= 0 {
+				return nil, fmt.Errorf("case %s: both %s and %s", id, all[i].path, path)
+			}
+			oc := &openCase{id: id, path: path, budget: c.Budget, theft: theft}
+			if stamps := engine.StampLabels([]string{path}); len(stamps) > 0 {
+				oc.stamp = stamps[0]
+			}
+			all = append(all, oc)
+		}
+	}
+	return all, nil
+}
+
+// thefts are the theft files of a folder, in the order of their names.
+func thefts(dir string) (paths []string, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if ext := strings.ToLower(filepath.Ext(e.Name())); !e.IsDir() && (ext == ".json" || ext == ".csv") {
+			paths = append(paths, filepath.Join(dir, e.Name()))
+		}
+	}
+	return paths, nil
+}
+
+// readLists reads the watch lists of a configuration.
+func readLists(from []config.List) ([]watch.List, error) {
+	var all []watch.List
+	for _, c := range from {
+		l := watch.List{Name: c.Name, Severity: c.Severity, Dormant: time.Duration(c.Dormant), Contact: c.Contact, Least: map[flow.Asset]flow.Amount{}}
+		add := func(text string) error {
+			a, err := flow.ParseAccount(text)
+			if err == nil {
+				l.Accounts = append(l.Accounts, a)
+			}
+			return err
+		}
+		for _, text := range c.Accounts {
+			if err := add(text); err != nil {
+				return nil, fmt.Errorf("list %s: %w", c.Name, err)
+			}
+		}
+		for asset, amount := range c.Least {
+			a, err := flow.ParseAsset(asset)
+			v, amountErr := flow.ParseAmount(amount)
+			if err = errors.Join(err, amountErr); err != nil {
+				return nil, fmt.Errorf("list %s: %w", c.Name, err)
+			}
+			l.Least[a] = v
+		}
+		if c.File != "" {
+			if err := readAccounts(c.File, add); err != nil {
+				return nil, fmt.Errorf("list %s: %w", c.Name, err)
+			}
+		}
+		all = append(all, l)
+	}
+	return all, nil
+}
+
+// readAccounts reads one account a line; what stands behind a blank or a comma is not read.
+func readAccounts(path string, add func(string) error) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for n := 1; lines.Scan(); n++ {
+		text, _, _ := strings.Cut(strings.TrimSpace(lines.Text()), "#")
+		if i := strings.IndexAny(text, " ,;\t"); i >= 0 {
+			text = text[:i]
+		}
+		if text == "" {
+			continue
+		}
+		if err := add(text); err != nil {
+			return fmt.Errorf("%s:%d: %w", path, n, err)
+		}
+	}
+	return lines.Err()
+}
+
+// options are how a case is followed.
+func (c *openCase) options(depth int) trace.Options {
+	return trace.Options{UndoDepth: depth, Budget: trace.Budget{Transactions: c.budget}}
+}
+
+// undoTransactions is how many transactions that mattered a case can take back: more than a reorganisation brings
+// together. Beyond it the case is opened anew.
+const undoTransactions = 10_000
+
+// begin reads the cases and brings the watch to where the store is: it walks each case to a block that will not be
+// undone, and lets all eat what came after that, which says again what was said before. What is not said again is
+// corrected.
+func (l *Live) begin(ctx context.Context) error {
+	cases, err := readCases(l.currentConfig().Cases)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.cases = cases
+	l.mu.Unlock()
+	return l.rebuild(ctx)
+}
+
+// rebuild makes the watch anew from the store.
+func (l *Live) rebuild(ctx context.Context) error {
+	for _, c := range l.chains {
+		c.eating.Lock()
+		defer c.eating.Unlock()
+	}
+	w, err := newWorld(l.store, l.currentLabels())
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	places, err := l.readPlaces()
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watch = watch.New(watch.Config{PerBlock: l.config.Alerts.PerBlock})
+	if err := l.watch.SetLists(l.lists); err != nil {
+		return err
+	}
+	starts := map[flow.Chain]flow.Point{}
+	for _, chain := range w.s.Chains() {
+		p, ok, err := l.startOf(ctx, w.s, chain, places)
+		if err != nil {
+			return err
+		}
+		if ok {
+			starts[chain] = p
+		}
+	}
+	for _, oc := range l.cases {
+		oc.open = false
+		if err := l.openCase(ctx, w, oc, starts); err != nil {
+			return err
+		}
+	}
+	for chain, p := range starts {
+		if err := l.replay(ctx, w, chain, p); err != nil {
+			return fmt.Errorf("%s: %w", chain, err)
+		}
+	}
+	return nil
+}
+
+// startOf is the block up to which a case is walked: the newest that will not be undone, and no later than what was eaten
+// before.
+func (l *Live) startOf(ctx context.Context, s store.Snapshot, c flow.Chain, eaten map[flow.Chain]flow.Point) (p flow.Point, ok bool, err error) {
+	tip, ok := s.Tip(c)
+	if !ok {
+		return p, false, nil
+	}
+	depth := uint64(0)
+	for _, ch := range l.chains {
+		if ch.chain == c {
+			depth = max(ch.config.Confirmations, 1)
+		}
+	}
+	height := tip.Height - min(depth, tip.Height)
+	if was, ok := eaten[c]; ok {
+		height = min(height, was.Height)
+	}
+	recent, err := s.FirstAt(ctx, c, math.MinInt64)
+	if err != nil {
+		return p, false, err
+	}
+	for h := height; h >= recent.Height; h-- { // over holes
+		p, err = s.Point(ctx, c, h)
+		if err == nil {
+			return p, true, nil
+		}
+		if !errors.Is(err, store.ErrNotFound) {
+			return p, false, err
+		}
+		if h == 0 {
+			break
+		}
+	}
+	return recent, true, nil
+}
+
+// replay lets the watch eat what the store holds behind a block. Alerts above it that are not said again are corrected.
+func (l *Live) replay(ctx context.Context, w *world, c flow.Chain, from flow.Point) error {
+	tip, _ := w.s.Tip(c)
+	if err := l.outbox.Begin(ctx, c, from.Height+1); err != nil {
+		return err
+	}
+	for b, err := range blocksOf(ctx, w.s, c, from.Height+1, tip.Height) {
+		if err != nil {
+			return err
+		}
+		now := l.now()
+		news, err := l.watch.Forward(ctx, w, watch.Seen{Block: b, At: now})
+		if err != nil {
+			return fmt.Errorf("block %d: %w", b.Point.Height, err)
+		}
+		l.reopenLater(news.Reopen)
+		for i := range news.Alerts {
+			news.Alerts[i].Made = now
+		}
+		if err := l.outbox.Add(ctx, b.Point, news.Alerts); err != nil {
+			return err
+		}
+		l.metrics.made(news.Alerts)
+	}
+	for _, ch := range l.chains {
+		if ch.chain == c {
+			ch.mu.Lock()
+			ch.tip = tip
+			ch.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// blocksOf are the blocks that the store holds between two heights, both included.
+func blocksOf(ctx context.Context, s store.Snapshot, c flow.Chain, from, to uint64) func(func(flow.Block, error) bool) {
+	return func(yield func(flow.Block, error) bool) {
+		for h := from; h <= to; h++ {
+			b, err := s.Block(ctx, c, h)
+			if errors.Is(err, store.ErrNotFound) {
+				continue
+			}
+			if !yield(b, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// openCase opens a case where it can be, and says why where it cannot. Errors are of the store.
+func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts map[flow.Chain]flow.Point) error {
+	oc.reopen = ""
+	theft, _, err := engine.Resolve(ctx, w.s, oc.theft, flow.Chain{}, l.labels)
+	if err != nil {
+		return l.waitsFor(oc, err)
+	}
+	if theft.Name == "" {
+		theft.Name = oc.id
+	}
+	var all []flow.Account
+	for _, s := range theft.Sources {
+		if out, ok := s.(trace.Outflow); ok && out.Asset.IsZero() {
+			all = append(all, out.Account)
+		}
+	}
+	prepared, options, doubts, err := engine.Prepare(ctx, w.s, theft, oc.options(undoTransactions), l.labels)
+	if err != nil {
+		return l.waitsFor(oc, err)
+	}
+	oc.doubts = doubts
+	opened, err := l.watch.Open(ctx, w, watch.Case{ID: oc.id, Theft: prepared, Options: options, All: all}, startsOf(ctx, w, starts))
+	if err != nil {
+		return l.waitsFor(oc, err)
+	}
+	oc.open, oc.waits, oc.partial, oc.since = true, "", opened.Partial, l.now()
+	opened.Alert.Made, opened.Alert.Seen = l.now(), l.now()
+	return l.outbox.Add(ctx, opened.Alert.At, []alert.Alert{opened.Alert})
+}
+
+// waitsFor notes why a case is not open. What the store itself cannot do is returned.
+func (l *Live) waitsFor(oc *openCase, err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, fs.ErrInvalid) {
+		return err
+	}
+	if oc.waits != err.Error() {
+		l.log.Warn("a case is not open", "case", oc.id, "error", err.Error())
+	}
+	oc.waits = err.Error()
+	return nil
+}
+
+// reopenLater notes cases that the watch wants to be opened anew. l.mu is held.
+func (l *Live) reopenLater(all []watch.Reopen) {
+	for _, r := range all {
+		for _, oc := range l.cases {
+			if oc.id == r.ID {
+				oc.reopen = r.Reason
+			}
+		}
+	}
+}
+
+// caseEvery is how often cases that are not open are tried again, and places are written.
+const caseEvery = 5 * time.Second
+
+// keep opens cases that wait or are to be opened anew, and writes how far the chains are eaten, until ctx is done.
+func (l *Live) keep(ctx context.Context) error {
+	tick := time.NewTicker(caseEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if err := l.openWaiting(ctx); err != nil {
+			return err
+		}
+		if err := l.save(); err != nil {
+			l.log.Warn("how far the chains are eaten was not written; the next start eats more of them again", "error", err.Error())
+		}
+	}
+}
+
+// openWaiting opens the cases that are not open, or to be opened anew.
+func (l *Live) openWaiting(ctx context.Context) error {
+	l.mu.Lock()
+	idle := !slices.ContainsFunc(l.cases, func(oc *openCase) bool { return !oc.open || oc.reopen != "" })
+	l.mu.Unlock()
+	if idle {
+		return nil
+	}
+	for _, c := range l.chains {
+		c.eating.Lock()
+		defer c.eating.Unlock()
+	}
+	w, err := newWorld(l.store, l.currentLabels())
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	starts := map[flow.Chain]flow.Point{}
+	for _, chain := range w.s.Chains() {
+		p, ok, err := l.startOf(ctx, w.s, chain, nil)
+		if err != nil {
+			return err
+		}
+		if ok {
+			starts[chain] = p
+		}
+	}
+	for _, oc := range l.cases {
+		if oc.open && oc.reopen != "" {
+			l.log.Info("a case is opened anew", "case", oc.id, "reason", oc.reopen)
+			l.watch.Close(oc.id)
+			oc.open = false
+		}
+		if oc.open {
+			continue
+		}
+		if err := l.openCase(ctx, w, oc, starts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placesFile says how far each chain is eaten, so that the next start knows what was not told.
+func (l *Live) placesFile() string { return filepath.Join(Folder(l.currentConfig().Store), "places.json") }
+
+func (l *Live) readPlaces() (map[flow.Chain]flow.Point, error) {
+	text, err := os.ReadFile(l.placesFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []flow.Point
+	if err := json.Unmarshal(text, &all); err != nil {
+		return nil, fmt.Errorf("%s: %w: delete it, and what is not final is told again", l.placesFile(), err)
+	}
+	places := map[flow.Chain]flow.Point{}
+	for _, p := range all {
+		places[p.Chain] = p
+	}
+	return places, nil
+}
+
+// save writes how far the chains are eaten. It is never ahead of what the outbox holds.
+func (l *Live) save() error {
+	var all []flow.Point
+	for _, c := range l.chains {
+		c.mu.Lock()
+		if !c.tip.IsZero() {
+			all = append(all, c.tip)
+		}
+		c.mu.Unlock()
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	path := l.placesFile()
+	f, err := os.CreateTemp(filepath.Dir(path), "places-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(text)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}
+
+var _ = finding.Info

@@ -1,0 +1,294 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spoor-dev/spoor/alert"
+	"github.com/spoor-dev/spoor/config"
+	"github.com/spoor-dev/spoor/decode"
+	decbitcoin "github.com/spoor-dev/spoor/decode/bitcoin"
+	decevm "github.com/spoor-dev/spoor/decode/evm"
+	"github.com/spoor-dev/spoor/finding"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/ingest"
+	"github.com/spoor-dev/spoor/source"
+	"github.com/spoor-dev/spoor/source/bitcoinrpc"
+	"github.com/spoor-dev/spoor/source/evmrpc"
+	"github.com/spoor-dev/spoor/source/follow"
+	"github.com/spoor-dev/spoor/store"
+)
+
+// A Source is a chain that is read from something else than the nodes of the configuration.
+type Source struct {
+	source.Source
+	Decoder       decode.Decoder
+	Confirmations uint64 // how deep a fork may be at most
+}
+
+// A chain is one chain that is followed.
+type chain struct {
+	live    *Live
+	chain   flow.Chain
+	config  config.Chain
+	source  source.Source
+	follows *follow.Source // the same, if it is one of nodes
+	decoder decode.Decoder
+	pending []pender
+	closers []func()
+
+	running atomic.Bool // blocks are taken in
+	eating  sync.Mutex  // held while a block goes from the store to the alerts
+
+	mu    sync.Mutex
+	seen  map[flow.Hash]time.Time // when blocks that are not eaten yet were heard of
+	stats ingest.Stats
+	tip   flow.Point // the newest block that was eaten
+	eaten time.Time  // when
+	final flow.Point
+	fills ingest.Stats
+}
+
+// A pender is a node whose pending transactions can be looked at.
+type pender interface {
+	Pending(ctx context.Context, visit func(flow.Tx)) error
+}
+
+// newChain prepares the nodes of a chain.
+func (l *Live) newChain(c config.Chain) (*chain, error) {
+	ch := &chain{live: l, chain: c.Chain, config: c, seen: map[flow.Hash]time.Time{}}
+	var nodes []follow.Node
+	for i, n := range c.Nodes {
+		node, pending, closer, err := openNode(c, n)
+		if err != nil {
+			ch.close()
+			return nil, fmt.Errorf("node %d: %w", i, err)
+		}
+		nodes = append(nodes, node)
+		ch.closers = append(ch.closers, closer)
+		if c.Pending && pending != nil {
+			ch.pending = append(ch.pending, pending)
+		}
+	}
+	var plain decode.Decoder = decbitcoin.New(c.Chain)
+	if c.Chain.IsEVM() {
+		plain = decevm.New(c.Chain)
+	}
+	decoder := newChecked(plain, proofs(c.Chain, c.Unproved))
+	fc := follow.Config{
+		Chain: c.Chain, Check: decoder.check, Poll: time.Duration(c.Poll), Agree: c.Agree,
+		Confirmations: int(min(c.Confirmations, math.MaxInt32)), Seen: ch.heard, Tell: ch.tell,
+	}
+	if fc.GiveUp = time.Duration(*c.GiveUp); fc.GiveUp == 0 {
+		fc.GiveUp = -1 // wait for ever
+	}
+	if h, err := strconv.ParseUint(c.From, 10, 63); err == nil {
+		fc.From = h
+	} else {
+		fc.FromHead = true
+	}
+	src, err := follow.New(nodes, fc)
+	if err != nil {
+		ch.close()
+		return nil, err
+	}
+	ch.source, ch.follows, ch.decoder = src, src, decoder
+	return ch, nil
+}
+
+// sourceChain is a chain that is read from a source of the caller's.
+func (l *Live) sourceChain(s Source) *chain {
+	return &chain{live: l, chain: s.Chain(), config: config.Chain{Chain: s.Chain(), Confirmations: s.Confirmations}, source: s.Source, decoder: s.Decoder,
+		seen: map[flow.Hash]time.Time{}}
+}
+
+// close ends the connections of the nodes.
+func (c *chain) close() {
+	for _, f := range c.closers {
+		f()
+	}
+}
+
+// mostSeen bounds the blocks that were heard of and never came.
+const mostSeen = 4096
+
+// heard notes when a block was first heard of.
+func (c *chain) heard(p flow.Point, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.seen) >= mostSeen {
+		clear(c.seen)
+	}
+	if _, there := c.seen[p.Hash]; !there {
+		c.seen[p.Hash] = at
+	}
+}
+
+// seenAt is when a block was heard of: now, if nobody said so.
+func (c *chain) seenAt(h flow.Hash) time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at, ok := c.seen[h]
+	if !ok {
+		return c.live.now()
+	}
+	delete(c.seen, h)
+	return at
+}
+
+// tell turns what a source noticed into messages about the state of Spoor.
+func (c *chain) tell(e follow.Event) {
+	severity, title, text := finding.Info, "", e.Reason
+	switch e.Kind {
+	case follow.NodeLied:
+		severity, title = finding.High, fmt.Sprintf("Node %s gave what cannot be", e.Node)
+	case follow.NodeStale:
+		severity, title = finding.Low, fmt.Sprintf("Node %s lacks the newest blocks", e.Node)
+	case follow.Forked:
+		title, text = fmt.Sprintf("%s were reorganised away", engineCount(e.Depth, "block")), fmt.Sprintf("The branch of %s won. Alerts that do not stand on it are corrected.", e.Point)
+		if e.Depth >= deepFork {
+			severity = finding.High
+		}
+	case follow.HoleOpened:
+		severity, title = finding.High, fmt.Sprintf("Blocks %d to %d are missing", e.Hole.From, e.Hole.To)
+		text = e.Hole.Reason + " What moved in them is not seen until they are filled."
+	case follow.Unconfirmed:
+		severity, title = finding.Low, "Blocks are taken that too few nodes confirm"
+	case follow.AllIll:
+		severity, title = finding.High, "No node answers: the chain is not followed"
+	case follow.Recovered, follow.Confirmed, follow.NodeRecovered, follow.NodeSwitched:
+		title = string(e.Kind)
+	}
+	if title == "" {
+		return
+	}
+	// The outbox syncs the disk: the source must not wait for it.
+	go c.live.state(context.WithoutCancel(c.live.context()), fmt.Sprintf("%s/%s/%s", e.Kind, c.chain, e.Node), severity, c.chain, fmt.Sprintf("%s: %s", c.chain, title), text)
+}
+
+// deepFork is the depth from which on a fork is told as severe: deeper than the deepest on the beacon chain was in years
+// (7 blocks, May 2022).
+const deepFork = 8
+
+var _ = alert.State
+
+// again is how long a chain that failed rests before it is followed again.
+const again = 5 * time.Second
+
+// follow takes blocks in until ctx is done. What ends a run and may pass is tried again; a fork below what is final does
+// not pass.
+func (c *chain) follow(ctx context.Context) error {
+	for {
+		c.running.Store(true)
+		before := c.snapshotStats()
+		stats, err := ingest.Run(ctx, c.source, c.decoder, c.live.store, ingest.Config{
+			Stage: (*stage)(c), Room: c.live.room.Wait,
+			Progress: func(s ingest.Stats, _, _ int64) { c.setStats(before.Plus(s)) },
+			Delay:    time.Millisecond,
+		})
+		c.running.Store(false)
+		c.setStats(before.Plus(stats))
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil { // a source that ends
+			<-ctx.Done()
+			return nil
+		}
+		if errors.Is(err, store.ErrFinal) || errors.Is(err, follow.ErrDeep) {
+			c.live.state(ctx, "deep-fork/"+c.chain.String(), finding.Critical, c.chain, fmt.Sprintf("%s is not followed any more", c.chain), err.Error())
+			return err
+		}
+		c.live.setTrouble(c.chain.String(), err.Error())
+		c.live.state(ctx, "stopped/"+c.chain.String(), finding.High, c.chain, fmt.Sprintf("Following %s was interrupted", c.chain), err.Error())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(again):
+		}
+		// What the store took and the cases did not see is eaten from the store.
+		if err := c.live.rebuild(ctx); err != nil {
+			return err
+		}
+		c.live.setTrouble(c.chain.String(), "")
+	}
+}
+
+func (c *chain) setStats(s ingest.Stats) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stats = s
+}
+
+func (c *chain) snapshotStats() ingest.Stats {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stats
+}
+
+// fillEvery is how often holes are looked for.
+const fillEvery = time.Minute
+
+// fillHoles reads blocks that are missing as soon as a node can give them.
+func (c *chain) fillHoles(ctx context.Context) error {
+	if c.follows == nil || !*c.config.Fill {
+		return nil
+	}
+	tick := time.NewTicker(fillEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		stats, err := ingest.Fill(ctx, c.follows, c.decoder, c.live.store, ingest.FillConfig{Room: c.live.room.Wait})
+		if stats.Blocks > 0 {
+			c.mu.Lock()
+			c.fills = c.fills.Plus(stats)
+			c.mu.Unlock()
+			c.live.state(ctx, "filled/"+c.chain.String(), finding.Info, c.chain, fmt.Sprintf("%s were filled in", engineCount(uint64(stats.Blocks), "missing block")), c.chain.String()+": open cases are followed anew through them.")
+			if err := c.live.rebuild(ctx); err != nil {
+				return err
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			c.live.log.Warn("holes are not filled", "chain", c.chain.String(), "error", err.Error())
+		}
+	}
+}
+
+// openNode makes a node of its configuration.
+func openNode(c config.Chain, n config.Node) (node follow.Node, pending pender, closer func(), err error) {
+	if n.URLFile != "" {
+		if n.URL, err = readSecret(n.URLFile); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if n.WSFile != "" {
+		if n.WS, err = readSecret(n.WSFile); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	if c.Chain.IsEVM() {
+		e, err := evmrpc.Open(evmConfig(c, n))
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		return e, e, e.Close, nil
+	}
+	b, err := bitcoinrpc.Open(bitcoinConfig(c, n))
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return b, b, b.Close, nil
+}
+
+var _ iter.Seq[int]

@@ -1,0 +1,172 @@
+// Package live is Spoor while it runs: nodes fill the store, open cases and watch lists eat what arrives, people are told.
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spoor-dev/spoor/alert"
+	"github.com/spoor-dev/spoor/alert/outbox"
+	"github.com/spoor-dev/spoor/config"
+	"github.com/spoor-dev/spoor/engine"
+	"github.com/spoor-dev/spoor/finding"
+	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/room"
+	"github.com/spoor-dev/spoor/store"
+	"github.com/spoor-dev/spoor/watch"
+)
+
+// Options are what a Live is given besides its configuration. Store, Labels and Log are needed.
+type Options struct {
+	// Store is written to by this Live alone while it runs. It stays the caller's, to close after Run.
+	Store store.Store
+	// Labels reads the labels, at the beginning and at every Reload.
+	Labels func() (*engine.Labels, error)
+	Log    *slog.Logger
+	// Sinks go beside those of the configuration, and get everything.
+	Sinks []alert.Sink
+	// Sources replace the nodes of the configuration, for tests and benchmarks.
+	Sources []Source
+	Now     func() time.Time // the clock; time.Now if nil
+}
+
+// A Live is a running Spoor. Make it with New, then call Run once.
+type Live struct {
+	options Options
+	now     func() time.Time
+	log     *slog.Logger
+	store   *oneWriter
+	outbox  *outbox.Outbox
+	room    *room.Guard
+	metrics *metrics
+	began   time.Time
+
+	chains []*chain // fixed
+
+	mu       sync.Mutex // of everything below
+	config   config.Config
+	labels   *engine.Labels
+	contacts contacts
+	watch    *watch.Watch
+	cases    []*openCase
+	lists    []watch.List
+	trouble  map[string]string // by what is in trouble, why
+}
+
+// Folder is where a Live keeps what it must not forget, below the folder of the store.
+func Folder(storeDir string) string { return filepath.Join(storeDir, "live") }
+
+// New opens the outbox and prepares the nodes; nothing is asked of them yet. A Live that was made must be closed.
+func New(c config.Config, o Options) (l *Live, err error) {
+	l = &Live{options: o, now: o.Now, log: o.Log, store: &oneWriter{Store: o.Store}, config: c, trouble: map[string]string{},
+		contacts: newContacts(c.Contacts)}
+	if l.now == nil {
+		l.now = time.Now
+	}
+	l.began = l.now()
+	l.metrics = newMetrics(l)
+	if l.labels, err = o.Labels(); err != nil {
+		return nil, err
+	}
+	if l.lists, err = readLists(c.Lists); err != nil {
+		return nil, err
+	}
+	for _, ch := range c.Chains {
+		one, err := l.newChain(ch)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("chain %s: %w", ch.Chain, err), l.closeChains())
+		}
+		l.chains = append(l.chains, one)
+	}
+	for _, s := range o.Sources {
+		l.chains = append(l.chains, l.sourceChain(s))
+	}
+	if l.room, err = room.New(c.Store, room.Config{Low: uint64(c.Disk.Low), Resume: uint64(c.Disk.Resume), Ballast: uint64(*c.Disk.Ballast),
+		Changed: l.roomChanged}); err != nil {
+		return nil, errors.Join(err, l.closeChains())
+	}
+	config, err := l.outboxConfig(c)
+	if err == nil {
+		l.outbox, err = outbox.Open(filepath.Join(Folder(c.Store), "outbox"), config)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.closeChains())
+	}
+	return l, nil
+}
+
+// Close closes what New opened.
+func (l *Live) Close() error { return errors.Join(l.closeChains(), l.outbox.Close()) }
+
+func (l *Live) closeChains() error {
+	for _, c := range l.chains {
+		c.close()
+	}
+	return nil
+}
+
+// Run follows the chains until ctx is done, and returns when everything that it started has ended. Trouble with a node,
+// a block or a sink does not end it; what the disk or the store refuses does, after what was taken in is safe.
+func (l *Live) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	if err := l.begin(ctx); err != nil {
+		return err
+	}
+	var all sync.WaitGroup
+	start := func(what string, f func(context.Context) error) {
+		all.Go(func() {
+			if err := f(ctx); err != nil && ctx.Err() == nil {
+				stop(fmt.Errorf("%s: %w", what, err))
+			}
+		})
+	}
+	start("outbox", l.outbox.Deliver)
+	start("free space", l.room.Run)
+	start("state", l.keep)
+	for _, c := range l.chains {
+		start(c.chain.String(), c.follow)
+		start(c.chain.String(), c.fillHoles)
+		start(c.chain.String(), c.lookAhead)
+	}
+	<-ctx.Done()
+	all.Wait()
+	err := context.Cause(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, l.save())
+}
+
+// told is what a State alert of Spoor itself says under a key.
+func (l *Live) state(ctx context.Context, key string, severity finding.Severity, c flow.Chain, title, text string) {
+	now := l.now()
+	err := l.outbox.Add(ctx, flow.Point{Chain: c}, []alert.Alert{{
+		Key: fmt.Sprintf("state/%s/%d", key, now.UnixMilli()), Kind: alert.State, Severity: severity, Title: finding.Clean(title, 200), Text: finding.Clean(text, 1000),
+		Chain: c, Seen: now, Made: now,
+	}})
+	level := slog.LevelInfo
+	if severity >= finding.Medium {
+		level = slog.LevelWarn
+	}
+	l.log.Log(ctx, level, title, "key", key, "text", text)
+	if err != nil {
+		l.log.Error("a message about the state of Spoor was not kept", "key", key, "error", err.Error())
+	}
+}
+
+// setTrouble says what is in trouble and why; without a reason it is over.
+func (l *Live) setTrouble(what, why string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if why == "" {
+		delete(l.trouble, what)
+		return
+	}
+	l.trouble[what] = why
+}
