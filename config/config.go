@@ -94,12 +94,19 @@ type Alerts struct {
 	PerBlock int      `yaml:"per_block" doc:"alerts of one case or list and block; the others become one summary" default:"25"`
 }
 
-// A Sink is where messages go, and how many it wants.
+// A Sink is where messages go, and how many it wants. One of the kinds stands in it.
 type Sink struct {
-	sink.Config `yaml:",inline"`
-	PerMinute   int     `yaml:"per_minute" doc:"messages a minute; 0 is no limit" default:"0"`
-	Burst       int     `yaml:"burst" doc:"messages at once" default:"1"`
-	Quiet       []Quiet `yaml:"quiet" doc:"hours in which only the severest are sent at once, and the others wait"`
+	Name         string                   `yaml:"name" doc:"its name"`
+	Webhook      *sink.WebhookConfig      `yaml:"webhook" doc:"signed messages as www.standardwebhooks.com says"`
+	Alertmanager *sink.AlertmanagerConfig `yaml:"alertmanager" doc:"Alertmanager of Prometheus"`
+	Slack        *sink.SlackConfig        `yaml:"slack" doc:"an incoming webhook of Slack"`
+	PagerDuty    *sink.PagerDutyConfig    `yaml:"pagerduty" doc:"Events API v2 of PagerDuty"`
+	Telegram     *sink.TelegramConfig     `yaml:"telegram" doc:"a bot of Telegram"`
+	Mail         *sink.MailConfig         `yaml:"mail" doc:"e-mail by SMTP"`
+	File         *sink.FileConfig         `yaml:"file" doc:"a file with one JSON object a line"`
+	PerMinute    int                      `yaml:"per_minute" doc:"messages a minute; 0 is no limit" default:"0"`
+	Burst        int                      `yaml:"burst" doc:"messages at once" default:"1"`
+	Quiet        []Quiet                  `yaml:"quiet" doc:"hours in which only the severest are sent at once, and the others wait"`
 }
 
 // A Route says which alerts go to which sinks.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -28,8 +29,8 @@ func Keys() []Key { return keysOf(reflect.TypeFor[Config](), "", 0) }
 func keysOf(t reflect.Type, prefix string, depth int) (all []Key) {
 	for _, f := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-		if !f.IsExported() || name == "" || name == "-" || len(f.Index) > 1 && !isInline(t, f) {
-			continue
+		if !f.IsExported() || name == "" || name == "-" || name == "name" && depth > 2 {
+			continue // a sink's kind has the sink's name
 		}
 		k := Key{Path: prefix + name, Doc: f.Tag.Get("doc"), Default: f.Tag.Get("default"), Depth: depth}
 		inner := f.Type
@@ -49,12 +50,6 @@ func keysOf(t reflect.Type, prefix string, depth int) (all []Key) {
 	return all
 }
 
-// isInline reports whether a promoted field came from a struct that is written inline.
-func isInline(t reflect.Type, f reflect.StructField) bool {
-	outer := t.FieldByIndex(f.Index[:1])
-	return strings.Contains(outer.Tag.Get("yaml"), ",inline")
-}
-
 // isSection reports whether a type is written as keys of its own.
 func isSection(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && !isText(t)
@@ -67,7 +62,7 @@ func isText(t reflect.Type) bool {
 
 func typeName(t reflect.Type) string {
 	switch {
-	case t == reflect.TypeFor[Duration]():
+	case t == reflect.TypeFor[Duration](), t == reflect.TypeFor[time.Duration]():
 		return "duration"
 	case t == reflect.TypeFor[Size]():
 		return "size"
@@ -146,7 +141,7 @@ func schemaOf(t reflect.Type) map[string]any {
 		keys := map[string]any{}
 		for _, f := range reflect.VisibleFields(t) {
 			name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
-			if !f.IsExported() || name == "" || name == "-" || len(f.Index) > 1 && !isInline(t, f) {
+			if !f.IsExported() || name == "" || name == "-" {
 				continue
 			}
 			one := schemaOf(f.Type)
@@ -159,6 +154,15 @@ func schemaOf(t reflect.Type) map[string]any {
 		return map[string]any{"type": "object", "properties": keys, "additionalProperties": false}
 	}
 	return map[string]any{"type": "number"}
+}
+
+// Text is a part of a configuration in YAML, for comparing.
+func Text(part any) string {
+	b, err := yaml.Marshal(part)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
 }
 
 // Write writes the configuration as it is in force: with all defaults, absolute paths, and the names of secret files,

@@ -51,6 +51,7 @@ func (c *Config) fill() {
 	for i := range c.Alerts.Sinks {
 		s := &c.Alerts.Sinks[i]
 		set(&s.Burst, 1)
+		s.nameKind()
 		for q := range s.Quiet {
 			set(&s.Quiet[q].Zone, "UTC")
 			set(&s.Quiet[q].Severity, finding.Critical)
@@ -117,7 +118,7 @@ func (c *Config) resolve(folder string) {
 	at(&c.Listen.Cert)
 	at(&c.Listen.Key)
 	for i := range c.Alerts.Sinks {
-		eachPath(reflect.ValueOf(&c.Alerts.Sinks[i].Config).Elem(), at)
+		eachPath(reflect.ValueOf(&c.Alerts.Sinks[i]).Elem(), at)
 	}
 }
 
@@ -278,6 +279,9 @@ func (c *Config) verifyAlerts() error {
 			say("alerts.sinks[%d].name: %.80q stands there twice", i, s.Name)
 		}
 		sinks[s.Name] = true
+		if n := s.kinds(); n != 1 {
+			say("alerts.sinks[%d]: %d kinds where one is needed: webhook, alertmanager, slack, pagerduty, telegram, mail or file", i, n)
+		}
 		if s.PerMinute < 0 || s.Burst < 0 {
 			say("alerts.sinks[%d]: a limit below nothing", i)
 		}
