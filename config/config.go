@@ -64,6 +64,9 @@ type Node struct {
 	Traces       string            `yaml:"traces" doc:"coin moved by calls inside of transactions: auto takes them where the node offers them, must refuses a node without, never does not ask" default:"auto"`
 	Timeout      Duration          `yaml:"timeout" doc:"time for one answer" default:"20s"`
 	MaxAnswer    Size              `yaml:"max_answer" doc:"bytes of one answer" default:"256MiB"`
+
+	// Password is one that was typed on the command line; a file names another file.
+	Password string `yaml:"-"`
 }
 
 // A Case is a theft to follow.
@@ -191,6 +194,23 @@ func Parse(text []byte, folder string) (Config, error) {
 	c.fill()
 	c.resolve(folder)
 	return c, c.verify()
+}
+
+// AddNode adds the nodes of a chain to those that are there.
+func (c *Config) AddNode(ch Chain) {
+	for i := range c.Chains {
+		if c.Chains[i].Chain == ch.Chain {
+			c.Chains[i].Nodes = append(c.Chains[i].Nodes, ch.Nodes...)
+			return
+		}
+	}
+	c.Chains = append(c.Chains, ch)
+}
+
+// Complete puts in the defaults of what was added since the file was read, and finds what cannot be.
+func (c *Config) Complete() error {
+	c.fill()
+	return c.verify()
 }
 
 // Path is the file that the configuration was read from.

@@ -430,7 +430,9 @@ func (l *Live) openWaiting(ctx context.Context) error {
 }
 
 // placesFile says how far each chain is eaten, so that the next start knows what was not told.
-func (l *Live) placesFile() string { return filepath.Join(Folder(l.currentConfig().Store), "places.json") }
+func (l *Live) placesFile() string {
+	return filepath.Join(Folder(l.currentConfig().Store), "places.json")
+}
 
 func (l *Live) readPlaces() (map[flow.Chain]flow.Point, error) {
 	text, err := os.ReadFile(l.placesFile())

@@ -4,24 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
-	"math"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/spoor-dev/spoor/alert"
 	"github.com/spoor-dev/spoor/config"
 	"github.com/spoor-dev/spoor/decode"
-	decbitcoin "github.com/spoor-dev/spoor/decode/bitcoin"
-	decevm "github.com/spoor-dev/spoor/decode/evm"
+	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/ingest"
 	"github.com/spoor-dev/spoor/source"
-	"github.com/spoor-dev/spoor/source/bitcoinrpc"
-	"github.com/spoor-dev/spoor/source/evmrpc"
 	"github.com/spoor-dev/spoor/source/follow"
 	"github.com/spoor-dev/spoor/store"
 )
@@ -39,10 +32,8 @@ type chain struct {
 	chain   flow.Chain
 	config  config.Chain
 	source  source.Source
-	follows *follow.Source // the same, if it is one of nodes
+	nodes   *engine.Nodes // where the source is from, if it is one of nodes
 	decoder decode.Decoder
-	pending []pender
-	closers []func()
 
 	running atomic.Bool // blocks are taken in
 	eating  sync.Mutex  // held while a block goes from the store to the alerts
@@ -56,50 +47,15 @@ type chain struct {
 	fills ingest.Stats
 }
 
-// A pender is a node whose pending transactions can be looked at.
-type pender interface {
-	Pending(ctx context.Context, visit func(flow.Tx)) error
-}
-
 // newChain prepares the nodes of a chain.
 func (l *Live) newChain(c config.Chain) (*chain, error) {
 	ch := &chain{live: l, chain: c.Chain, config: c, seen: map[flow.Hash]time.Time{}}
-	var nodes []follow.Node
-	for i, n := range c.Nodes {
-		node, pending, closer, err := openNode(c, n)
-		if err != nil {
-			ch.close()
-			return nil, fmt.Errorf("node %d: %w", i, err)
-		}
-		nodes = append(nodes, node)
-		ch.closers = append(ch.closers, closer)
-		if c.Pending && pending != nil {
-			ch.pending = append(ch.pending, pending)
-		}
-	}
-	var plain decode.Decoder = decbitcoin.New(c.Chain)
-	if c.Chain.IsEVM() {
-		plain = decevm.New(c.Chain)
-	}
-	decoder := newChecked(plain, proofs(c.Chain, c.Unproved))
-	fc := follow.Config{
-		Chain: c.Chain, Check: decoder.check, Poll: time.Duration(c.Poll), Agree: c.Agree,
-		Confirmations: int(min(c.Confirmations, math.MaxInt32)), Seen: ch.heard, Tell: ch.tell,
-	}
-	if fc.GiveUp = time.Duration(*c.GiveUp); fc.GiveUp == 0 {
-		fc.GiveUp = -1 // wait for ever
-	}
-	if h, err := strconv.ParseUint(c.From, 10, 63); err == nil {
-		fc.From = h
-	} else {
-		fc.FromHead = true
-	}
-	src, err := follow.New(nodes, fc)
-	if err != nil {
-		ch.close()
+	fc := follow.Config{Seen: ch.heard, Tell: ch.tell}
+	var err error
+	if ch.nodes, err = engine.OpenNodes(c, fc); err != nil {
 		return nil, err
 	}
-	ch.source, ch.follows, ch.decoder = src, src, decoder
+	ch.source, ch.decoder = ch.nodes.Source, ch.nodes.Decoder
 	return ch, nil
 }
 
@@ -111,8 +67,8 @@ func (l *Live) sourceChain(s Source) *chain {
 
 // close ends the connections of the nodes.
 func (c *chain) close() {
-	for _, f := range c.closers {
-		f()
+	if c.nodes != nil {
+		c.nodes.Close()
 	}
 }
 
@@ -152,7 +108,7 @@ func (c *chain) tell(e follow.Event) {
 	case follow.NodeStale:
 		severity, title = finding.Low, fmt.Sprintf("Node %s lacks the newest blocks", e.Node)
 	case follow.Forked:
-		title, text = fmt.Sprintf("%s were reorganised away", engineCount(e.Depth, "block")), fmt.Sprintf("The branch of %s won. Alerts that do not stand on it are corrected.", e.Point)
+		title, text = fmt.Sprintf("%s were reorganised away", engine.Count(e.Depth, "block")), fmt.Sprintf("The branch of %s won. Alerts that do not stand on it are corrected.", e.Point)
 		if e.Depth >= deepFork {
 			severity = finding.High
 		}
@@ -176,8 +132,6 @@ func (c *chain) tell(e follow.Event) {
 // deepFork is the depth from which on a fork is told as severe: deeper than the deepest on the beacon chain was in years
 // (7 blocks, May 2022).
 const deepFork = 8
-
-var _ = alert.State
 
 // again is how long a chain that failed rests before it is followed again.
 const again = 5 * time.Second
@@ -238,7 +192,7 @@ const fillEvery = time.Minute
 
 // fillHoles reads blocks that are missing as soon as a node can give them.
 func (c *chain) fillHoles(ctx context.Context) error {
-	if c.follows == nil || !*c.config.Fill {
+	if c.nodes == nil || !*c.config.Fill {
 		return nil
 	}
 	tick := time.NewTicker(fillEvery)
@@ -249,12 +203,12 @@ func (c *chain) fillHoles(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		stats, err := ingest.Fill(ctx, c.follows, c.decoder, c.live.store, ingest.FillConfig{Room: c.live.room.Wait})
+		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, ingest.FillConfig{Room: c.live.room.Wait})
 		if stats.Blocks > 0 {
 			c.mu.Lock()
 			c.fills = c.fills.Plus(stats)
 			c.mu.Unlock()
-			c.live.state(ctx, "filled/"+c.chain.String(), finding.Info, c.chain, fmt.Sprintf("%s were filled in", engineCount(uint64(stats.Blocks), "missing block")), c.chain.String()+": open cases are followed anew through them.")
+			c.live.state(ctx, "filled/"+c.chain.String(), finding.Info, c.chain, fmt.Sprintf("%s were filled in", engine.Count(uint64(stats.Blocks), "missing block")), c.chain.String()+": open cases are followed anew through them.")
 			if err := c.live.rebuild(ctx); err != nil {
 				return err
 			}
@@ -264,31 +218,3 @@ func (c *chain) fillHoles(ctx context.Context) error {
 		}
 	}
 }
-
-// openNode makes a node of its configuration.
-func openNode(c config.Chain, n config.Node) (node follow.Node, pending pender, closer func(), err error) {
-	if n.URLFile != "" {
-		if n.URL, err = readSecret(n.URLFile); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	if n.WSFile != "" {
-		if n.WS, err = readSecret(n.WSFile); err != nil {
-			return nil, nil, nil, err
-		}
-	}
-	if c.Chain.IsEVM() {
-		e, err := evmrpc.Open(evmConfig(c, n))
-		if err != nil {
-			return nil, nil, nil, err
-		}
-		return e, e, e.Close, nil
-	}
-	b, err := bitcoinrpc.Open(bitcoinConfig(c, n))
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	return b, b, b.Close, nil
-}
-
-var _ iter.Seq[int]

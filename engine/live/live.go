@@ -143,7 +143,7 @@ func (l *Live) Run(ctx context.Context) error {
 	return errors.Join(err, l.save())
 }
 
-// told is what a State alert of Spoor itself says under a key.
+// state tells people something about Spoor itself.
 func (l *Live) state(ctx context.Context, key string, severity finding.Severity, c flow.Chain, title, text string) {
 	now := l.now()
 	err := l.outbox.Add(ctx, flow.Point{Chain: c}, []alert.Alert{{

@@ -62,7 +62,7 @@ var readings = []reading{
 	{"spoor_outbox_oldest_seconds", "Age of the oldest message that waits for a sink.", prometheus.GaugeValue, []string{"sink"}},
 	{"spoor_outbox_dead", "Messages of a sink that were given up.", prometheus.GaugeValue, []string{"sink"}},
 	{"spoor_outbox_sent_total", "Messages that a sink took.", prometheus.CounterValue, []string{"sink"}},
-	{"spoor_outbox_failures_total", "Messages that a sink did not take at once.", prometheus.CounterValue, []string{"sink"}},
+	{"spoor_outbox_retries_total", "Groups of messages that a sink did not take at once.", prometheus.CounterValue, []string{"sink"}},
 	{"spoor_disk_free_bytes", "Room on the disk of the store.", prometheus.GaugeValue, nil},
 	{"spoor_disk_low", "1 while nothing is taken in because there is too little room.", prometheus.GaugeValue, nil},
 }
@@ -149,7 +149,7 @@ func (m *metrics) Collect(to chan<- prometheus.Metric) {
 		put("spoor_outbox_oldest_seconds", k.Oldest.Seconds(), k.Name)
 		put("spoor_outbox_dead", float64(k.Dead), k.Name)
 		put("spoor_outbox_sent_total", float64(k.Sent), k.Name)
-		put("spoor_outbox_failures_total", float64(k.Failures), k.Name)
+		put("spoor_outbox_retries_total", float64(k.Retried), k.Name)
 	}
 	put("spoor_disk_free_bytes", float64(s.Disk.Free))
 	put("spoor_disk_low", truth(s.Disk.Low))

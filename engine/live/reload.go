@@ -83,7 +83,9 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 }
 
 // sameText reports whether two parts of a configuration are written alike.
-func sameText(a, b any) bool { return fmt.Sprintf("%+v", config.Text(a)) == fmt.Sprintf("%+v", config.Text(b)) }
+func sameText(a, b any) bool {
+	return fmt.Sprintf("%+v", config.Text(a)) == fmt.Sprintf("%+v", config.Text(b))
+}
 
 // outboxConfig makes the sinks and routes of a configuration.
 func (l *Live) outboxConfig(c config.Config) (o outbox.Config, err error) {

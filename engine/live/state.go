@@ -1,7 +1,6 @@
 package live
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -16,16 +15,16 @@ import (
 
 // A State is how a Live stands at one moment. Its JSON form is described in docs/formats/live-state.md.
 type State struct {
-	Version  string       `json:"version"`
-	Began    time.Time    `json:"began"`
-	Now      time.Time    `json:"now"`
-	Health   Health       `json:"health"`
-	Reasons  []string     `json:"reasons"` // why it is not well; empty if it is
-	Chains   []ChainState `json:"chains"`
-	Cases    []CaseState  `json:"cases"`
-	Watching watch.Stats  `json:"watching"`
-	Outbox   outbox.State `json:"outbox"`
-	Disk     room.State   `json:"disk"`
+	Version  string         `json:"version"`
+	Began    time.Time      `json:"began"`
+	Now      time.Time      `json:"now"`
+	Health   Health         `json:"health"`
+	Reasons  []string       `json:"reasons"` // why it is not well; empty if it is
+	Chains   []ChainState   `json:"chains"`
+	Cases    []CaseState    `json:"cases"`
+	Watching watch.Stats    `json:"watching"`
+	Outbox   outbox.Summary `json:"outbox"`
+	Disk     room.State     `json:"disk"`
 }
 
 // A Health says in one word how it is.
@@ -136,13 +135,15 @@ func (l *Live) State() (State, error) {
 			}
 		}
 	}
-	s.Outbox = l.outbox.State()
+	if s.Outbox, err = l.outbox.State(l.context()); err != nil {
+		return s, err
+	}
 	s.Disk = l.room.State()
 	if s.Disk.Low {
 		worse(Sick, "the disk has too little room: nothing is taken in until there is more")
 	}
 	for _, sink := range s.Outbox.Sinks {
-		if sink.LastError != "" && sink.Queued > 0 {
+		if sink.Error != "" && sink.Queued > 0 {
 			worse(Degraded, "sink "+sink.Name+" does not take messages")
 		}
 	}
@@ -158,8 +159,8 @@ func (c *chain) state(s store.Snapshot) (ChainState, error) {
 		Blocks: c.stats.Blocks, Movements: c.stats.Movements, Undone: c.stats.Undone, Holes: []store.Hole{}, Covers: []string{}}
 	c.mu.Unlock()
 	ctx := c.live.context()
-	if c.follows != nil {
-		status := c.follows.Status()
+	if c.nodes != nil {
+		status := c.nodes.Source.Status()
 		cs.Nodes = &status
 		cs.LagBlocks, cs.LagSeconds = status.Behind, status.Lag.Seconds()
 	}
@@ -187,5 +188,3 @@ func (c *chain) state(s store.Snapshot) (ChainState, error) {
 
 // minTime is before all blocks.
 const minTime = -1 << 63
-
-var _ = cmp.Compare[int]

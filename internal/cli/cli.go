@@ -57,7 +57,7 @@ Exit codes: 0 done or allow, 1 failed, 2 misused, 3 needs attention or hold, 4 b
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return misuse(err, "run \"%s --help\" to see its flags", c.CommandPath())
 	})
-	root.AddCommand(p.demo(), p.ingest(), p.trace(), p.label(), p.cluster(), p.screen(), p.bench(), p.serve(), p.version())
+	root.AddCommand(p.demo(), p.ingest(), p.trace(), p.label(), p.cluster(), p.screen(), p.bench(), p.serve(), p.watch(), p.config(), p.version())
 	for _, c := range root.Commands() {
 		run := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {
