@@ -2,13 +2,15 @@ package live
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,7 +20,6 @@ import (
 	"github.com/spoor-dev/spoor/alert"
 	"github.com/spoor-dev/spoor/config"
 	"github.com/spoor-dev/spoor/engine"
-	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
 	"github.com/spoor-dev/spoor/trace"
@@ -30,7 +31,7 @@ type openCase struct {
 	id     string
 	path   string
 	budget int
-	stamp  engine.LabelStamp // of its file, when it was read
+	sum    flow.Hash // sha256 of its file
 	theft  engine.TheftFile
 
 	open    bool
@@ -67,18 +68,14 @@ func readCases(from []config.Case) ([]*openCase, error) {
 			if err != nil {
 				return nil, fmt.Errorf("case %s: %w", id, err)
 			}
-			theft, err := engine.ReadTheft(path, text)
+			theft, err := engine.ReadTheft(path, bytes.NewReader(text))
 			if err != nil {
 				return nil, fmt.Errorf("case %s: %w", id, err)
 			}
 			if i := slices.IndexFunc(all, func(o *openCase) bool { return o.id == id }); i >= 0 {
 				return nil, fmt.Errorf("case %s: both %s and %s", id, all[i].path, path)
 			}
-			oc := &openCase{id: id, path: path, budget: c.Budget, theft: theft}
-			if stamps := engine.StampLabels([]string{path}); len(stamps) > 0 {
-				oc.stamp = stamps[0]
-			}
-			all = append(all, oc)
+			all = append(all, &openCase{id: id, path: path, budget: c.Budget, theft: theft, sum: sha256.Sum256(text)})
 		}
 	}
 	return all, nil
@@ -156,18 +153,11 @@ func readAccounts(path string, add func(string) error) error {
 	return lines.Err()
 }
 
-// options are how a case is followed.
-func (c *openCase) options(depth int) trace.Options {
-	return trace.Options{UndoDepth: depth, Budget: trace.Budget{Transactions: c.budget}}
-}
-
 // undoTransactions is how many transactions that mattered a case can take back: more than a reorganisation brings
 // together. Beyond it the case is opened anew.
 const undoTransactions = 10_000
 
-// begin reads the cases and brings the watch to where the store is: it walks each case to a block that will not be
-// undone, and lets all eat what came after that, which says again what was said before. What is not said again is
-// corrected.
+// begin reads the cases and brings the watch to where the store is.
 func (l *Live) begin(ctx context.Context) error {
 	cases, err := readCases(l.currentConfig().Cases)
 	if err != nil {
@@ -176,38 +166,38 @@ func (l *Live) begin(ctx context.Context) error {
 	l.mu.Lock()
 	l.cases = cases
 	l.mu.Unlock()
-	return l.rebuild(ctx)
+	return l.rebuild(ctx, false)
 }
 
-// rebuild makes the watch anew from the store.
-func (l *Live) rebuild(ctx context.Context) error {
-	for _, c := range l.chains {
-		c.eating.Lock()
-		defer c.eating.Unlock()
-	}
-	w, err := newWorld(l.store, l.currentLabels())
+// rebuild makes the watch anew from the store: it walks each case to a block that will not be undone, and lets all eat
+// what came after that, which says again what was said before. What is not said again is corrected, unless it could not
+// be said again because the question has changed, or what is below has: changed says so of all.
+func (l *Live) rebuild(ctx context.Context, changed bool) error {
+	defer l.stopEating()()
+	labels, contacts := l.currentLabels()
+	w, err := newWorld(l.store, labels, contacts)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
-	places, err := l.readPlaces()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	was, err := l.readMemory()
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.watch = watch.New(watch.Config{PerBlock: l.config.Alerts.PerBlock})
 	if err := l.watch.SetLists(l.lists); err != nil {
 		return err
 	}
-	starts := map[flow.Chain]flow.Point{}
+	var starts []watch.Start
 	for _, chain := range w.s.Chains() {
-		p, ok, err := l.startOf(ctx, w.s, chain, places)
+		p, ok, err := l.startOf(ctx, w.s, chain, was.Eaten)
 		if err != nil {
 			return err
 		}
 		if ok {
-			starts[chain] = p
+			starts = append(starts, watch.Start{Chain: chain, Final: p})
 		}
 	}
 	for _, oc := range l.cases {
@@ -216,17 +206,57 @@ func (l *Live) rebuild(ctx context.Context) error {
 			return err
 		}
 	}
-	for chain, p := range starts {
-		if err := l.replay(ctx, w, chain, p); err != nil {
-			return fmt.Errorf("%s: %w", chain, err)
+	now := l.questions()
+	for name, question := range was.Questions {
+		if changed || now[name] != question {
+			if err := l.outbox.Release(ctx, name); err != nil {
+				return err
+			}
+		}
+	}
+	for _, s := range starts {
+		if err := l.replay(ctx, w, s.Chain, s.Final); err != nil {
+			return fmt.Errorf("%s: %w", s.Chain, err)
 		}
 	}
 	return nil
 }
 
+// stopEating keeps all chains from eating until what it returns is called.
+func (l *Live) stopEating() (goOn func()) {
+	for _, c := range l.chains {
+		c.eating.Lock()
+	}
+	return func() {
+		for _, c := range l.chains {
+			c.eating.Unlock()
+		}
+	}
+}
+
+// questions are the digests of what is asked under each name: where one changes, what was said under it is not said again
+// although the chain is the same. l.mu is held.
+func (l *Live) questions() map[string]string {
+	all := map[string]string{}
+	for _, oc := range l.cases {
+		if oc.open {
+			all[oc.id] = fmt.Sprintf("%d %s %s %d", engine.TraceVersion, oc.sum, l.labels.Hash(), oc.budget)
+		}
+	}
+	for _, list := range l.lists {
+		h := sha256.New()
+		for _, a := range list.Accounts {
+			fmt.Fprintln(h, a)
+		}
+		fmt.Fprintln(h, list.Dormant, list.Severity, config.Text(list.Least))
+		all[list.Name] = fmt.Sprintf("%d %x", engine.TraceVersion, h.Sum(nil))
+	}
+	return all
+}
+
 // startOf is the block up to which a case is walked: the newest that will not be undone, and no later than what was eaten
 // before.
-func (l *Live) startOf(ctx context.Context, s store.Snapshot, c flow.Chain, eaten map[flow.Chain]flow.Point) (p flow.Point, ok bool, err error) {
+func (l *Live) startOf(ctx context.Context, s store.Snapshot, c flow.Chain, eaten []flow.Point) (p flow.Point, ok bool, err error) {
 	tip, ok := s.Tip(c)
 	if !ok {
 		return p, false, nil
@@ -238,14 +268,16 @@ func (l *Live) startOf(ctx context.Context, s store.Snapshot, c flow.Chain, eate
 		}
 	}
 	height := tip.Height - min(depth, tip.Height)
-	if was, ok := eaten[c]; ok {
-		height = min(height, was.Height)
+	for _, was := range eaten {
+		if was.Chain == c {
+			height = min(height, was.Height)
+		}
 	}
-	recent, err := s.FirstAt(ctx, c, math.MinInt64)
+	first, err := s.FirstAt(ctx, c, minTime)
 	if err != nil {
 		return p, false, err
 	}
-	for h := height; h >= recent.Height; h-- { // over holes
+	for h := height; h >= first.Height; h-- { // over holes
 		p, err = s.Point(ctx, c, h)
 		if err == nil {
 			return p, true, nil
@@ -257,7 +289,7 @@ func (l *Live) startOf(ctx context.Context, s store.Snapshot, c flow.Chain, eate
 			break
 		}
 	}
-	return recent, true, nil
+	return first, true, nil
 }
 
 // replay lets the watch eat what the store holds behind a block. Alerts above it that are not said again are corrected.
@@ -270,19 +302,9 @@ func (l *Live) replay(ctx context.Context, w *world, c flow.Chain, from flow.Poi
 		if err != nil {
 			return err
 		}
-		now := l.now()
-		news, err := l.watch.Forward(ctx, w, watch.Seen{Block: b, At: now})
-		if err != nil {
+		if err := l.tell(ctx, w, watch.Seen{Block: b, At: l.now()}); err != nil {
 			return fmt.Errorf("block %d: %w", b.Point.Height, err)
 		}
-		l.reopenLater(news.Reopen)
-		for i := range news.Alerts {
-			news.Alerts[i].Made = now
-		}
-		if err := l.outbox.Add(ctx, b.Point, news.Alerts); err != nil {
-			return err
-		}
-		l.metrics.made(news.Alerts)
 	}
 	for _, ch := range l.chains {
 		if ch.chain == c {
@@ -294,8 +316,29 @@ func (l *Live) replay(ctx context.Context, w *world, c flow.Chain, from flow.Poi
 	return nil
 }
 
+// tell lets the watch eat a block and keeps what people must be told. l.mu is held.
+func (l *Live) tell(ctx context.Context, w *world, seen watch.Seen) error {
+	news, err := l.watch.Forward(ctx, w, seen)
+	if err != nil {
+		return err
+	}
+	l.reopenLater(news.Reopen)
+	if len(news.Alerts) == 0 {
+		return nil
+	}
+	made := l.now()
+	for i := range news.Alerts {
+		news.Alerts[i].Made = made
+	}
+	if err := l.outbox.Add(ctx, seen.Block.Point, news.Alerts); err != nil {
+		return err
+	}
+	l.metrics.made(news.Alerts)
+	return nil
+}
+
 // blocksOf are the blocks that the store holds between two heights, both included.
-func blocksOf(ctx context.Context, s store.Snapshot, c flow.Chain, from, to uint64) func(func(flow.Block, error) bool) {
+func blocksOf(ctx context.Context, s store.Snapshot, c flow.Chain, from, to uint64) iter.Seq2[flow.Block, error] {
 	return func(yield func(flow.Block, error) bool) {
 		for h := from; h <= to; h++ {
 			b, err := s.Block(ctx, c, h)
@@ -309,8 +352,8 @@ func blocksOf(ctx context.Context, s store.Snapshot, c flow.Chain, from, to uint
 	}
 }
 
-// openCase opens a case where it can be, and says why where it cannot. Errors are of the store.
-func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts map[flow.Chain]flow.Point) error {
+// openCase opens a case where it can be, and says why where it cannot. Errors are of the store. l.mu is held.
+func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts []watch.Start) error {
 	oc.reopen = ""
 	theft, _, err := engine.Resolve(ctx, w.s, oc.theft, flow.Chain{}, l.labels)
 	if err != nil {
@@ -319,24 +362,53 @@ func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts map[
 	if theft.Name == "" {
 		theft.Name = oc.id
 	}
-	var all []flow.Account
+	c := watch.Case{ID: oc.id}
 	for _, s := range theft.Sources {
 		if out, ok := s.(trace.Outflow); ok && out.Asset.IsZero() {
-			all = append(all, out.Account)
+			c.All = append(c.All, out.Account)
 		}
 	}
-	prepared, options, doubts, err := engine.Prepare(ctx, w.s, theft, oc.options(undoTransactions), l.labels)
-	if err != nil {
+	if c.Since, err = begins(ctx, w.s, theft); err != nil {
 		return l.waitsFor(oc, err)
 	}
-	oc.doubts = doubts
-	opened, err := l.watch.Open(ctx, w, watch.Case{ID: oc.id, Theft: prepared, Options: options, All: all}, startsOf(ctx, w, starts))
+	o := trace.Options{UndoDepth: undoTransactions, Budget: trace.Budget{Transactions: oc.budget}}
+	if c.Theft, c.Options, oc.doubts, err = engine.Prepare(ctx, w.s, theft, o, l.labels); err != nil {
+		return l.waitsFor(oc, err)
+	}
+	opened, err := l.watch.Open(ctx, w, c, starts...)
 	if err != nil {
 		return l.waitsFor(oc, err)
 	}
 	oc.open, oc.waits, oc.partial, oc.since = true, "", opened.Partial, l.now()
 	opened.Alert.Made, opened.Alert.Seen = l.now(), l.now()
 	return l.outbox.Add(ctx, opened.Alert.At, []alert.Alert{opened.Alert})
+}
+
+// begins is the time of the first place of a theft; 0 if it is not known.
+func begins(ctx context.Context, s store.Snapshot, t trace.Theft) (first int64, err error) {
+	for _, src := range t.Sources {
+		var account flow.Account
+		var at flow.Pos
+		switch src := src.(type) {
+		case trace.Outflow:
+			account, at = src.Account, src.From
+		case trace.Holding:
+			account, at = src.Account, src.At
+		case trace.Output:
+			continue
+		}
+		p, err := s.Point(ctx, account.Chain(), at.Height)
+		if errors.Is(err, store.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		if first == 0 || p.Time < first {
+			first = p.Time
+		}
+	}
+	return first, nil
 }
 
 // waitsFor notes why a case is not open. What the store itself cannot do is returned.
@@ -392,32 +464,43 @@ func (l *Live) openWaiting(ctx context.Context) error {
 	if idle {
 		return nil
 	}
-	for _, c := range l.chains {
-		c.eating.Lock()
-		defer c.eating.Unlock()
-	}
-	w, err := newWorld(l.store, l.currentLabels())
+	defer l.stopEating()()
+	labels, contacts := l.currentLabels()
+	w, err := newWorld(l.store, labels, contacts)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	starts := map[flow.Chain]flow.Point{}
+	var starts []watch.Start
 	for _, chain := range w.s.Chains() {
 		p, ok, err := l.startOf(ctx, w.s, chain, nil)
 		if err != nil {
 			return err
 		}
-		if ok {
-			starts[chain] = p
+		if !ok {
+			continue
 		}
+		tip, _ := w.s.Tip(chain)
+		for _, eaten := range l.watch.Tips() { // the store may be ahead
+			if eaten.Chain == chain {
+				tip = eaten
+			}
+		}
+		if p.Height > tip.Height {
+			continue
+		}
+		starts = append(starts, watch.Start{Chain: chain, Final: p, Rest: blocksOf(ctx, w.s, chain, p.Height+1, tip.Height)})
 	}
 	for _, oc := range l.cases {
 		if oc.open && oc.reopen != "" {
 			l.log.Info("a case is opened anew", "case", oc.id, "reason", oc.reopen)
 			l.watch.Close(oc.id)
 			oc.open = false
+			if err := l.outbox.Release(ctx, oc.id); err != nil {
+				return err
+			}
 		}
 		if oc.open {
 			continue
@@ -429,49 +512,52 @@ func (l *Live) openWaiting(ctx context.Context) error {
 	return nil
 }
 
-// placesFile says how far each chain is eaten, so that the next start knows what was not told.
-func (l *Live) placesFile() string {
-	return filepath.Join(Folder(l.currentConfig().Store), "places.json")
+// A memory is what the next start must know: how far each chain was eaten, and what was asked under which name.
+type memory struct {
+	Eaten     []flow.Point      `json:"eaten"`
+	Questions map[string]string `json:"questions"`
 }
 
-func (l *Live) readPlaces() (map[flow.Chain]flow.Point, error) {
-	text, err := os.ReadFile(l.placesFile())
+// memoryFile is where a memory is kept.
+func (l *Live) memoryFile() string { return filepath.Join(Folder(l.config.Store), "memory.json") }
+
+// readMemory reads what save wrote; nothing if it never did. l.mu is held.
+func (l *Live) readMemory() (m memory, err error) {
+	text, err := os.ReadFile(l.memoryFile())
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return m, nil
 	}
 	if err != nil {
-		return nil, err
+		return m, err
 	}
-	var all []flow.Point
-	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, fmt.Errorf("%s: %w: delete it, and what is not final is told again", l.placesFile(), err)
+	if err := json.Unmarshal(text, &m); err != nil {
+		return m, fmt.Errorf("%s: %w: delete it, and what is not final is told again", l.memoryFile(), err)
 	}
-	places := map[flow.Chain]flow.Point{}
-	for _, p := range all {
-		places[p.Chain] = p
-	}
-	return places, nil
+	return m, nil
 }
 
-// save writes how far the chains are eaten. It is never ahead of what the outbox holds.
+// save writes the memory. It is never ahead of what the outbox holds.
 func (l *Live) save() error {
-	var all []flow.Point
+	var m memory
 	for _, c := range l.chains {
 		c.mu.Lock()
 		if !c.tip.IsZero() {
-			all = append(all, c.tip)
+			m.Eaten = append(m.Eaten, c.tip)
 		}
 		c.mu.Unlock()
 	}
-	if len(all) == 0 {
+	l.mu.Lock()
+	m.Questions = l.questions()
+	path := l.memoryFile()
+	l.mu.Unlock()
+	if len(m.Eaten) == 0 {
 		return nil
 	}
-	text, err := json.Marshal(all)
+	text, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	path := l.placesFile()
-	f, err := os.CreateTemp(filepath.Dir(path), "places-*")
+	f, err := os.CreateTemp(filepath.Dir(path), "memory-*")
 	if err != nil {
 		return err
 	}
@@ -485,5 +571,3 @@ func (l *Live) save() error {
 	}
 	return nil
 }
-
-var _ = finding.Info

@@ -162,16 +162,25 @@ func (c *chain) follow(ctx context.Context) error {
 		}
 		c.live.setTrouble(c.chain.String(), err.Error())
 		c.live.state(ctx, "stopped/"+c.chain.String(), finding.High, c.chain, fmt.Sprintf("Following %s was interrupted", c.chain), err.Error())
-		select {
-		case <-ctx.Done():
+		rest(ctx, again)
+		if ctx.Err() != nil {
 			return nil
-		case <-time.After(again):
 		}
 		// What the store took and the cases did not see is eaten from the store.
-		if err := c.live.rebuild(ctx); err != nil {
+		if err := c.live.rebuild(ctx, false); err != nil {
 			return err
 		}
 		c.live.setTrouble(c.chain.String(), "")
+	}
+}
+
+// rest waits for a while, or until ctx is done.
+func rest(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
 	}
 }
 
@@ -209,7 +218,7 @@ func (c *chain) fillHoles(ctx context.Context) error {
 			c.fills = c.fills.Plus(stats)
 			c.mu.Unlock()
 			c.live.state(ctx, "filled/"+c.chain.String(), finding.Info, c.chain, fmt.Sprintf("%s were filled in", engine.Count(uint64(stats.Blocks), "missing block")), c.chain.String()+": open cases are followed anew through them.")
-			if err := c.live.rebuild(ctx); err != nil {
+			if err := c.live.rebuild(ctx, true); err != nil {
 				return err
 			}
 		}

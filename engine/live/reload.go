@@ -12,7 +12,6 @@ import (
 	"github.com/spoor-dev/spoor/alert/outbox"
 	"github.com/spoor-dev/spoor/config"
 	"github.com/spoor-dev/spoor/engine"
-	"github.com/spoor-dev/spoor/finding"
 )
 
 // ErrRestart is returned by Reload for a change that only a restart brings into force.
@@ -43,6 +42,7 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 		return err
 	}
 	l.mu.Lock()
+	before := l.questions()
 	sameLabels := l.labels.Hash() == labels.Hash()
 	l.config.Cases, l.config.Lists, l.config.Contacts, l.config.Alerts, l.config.Labels = c.Cases, c.Lists, c.Contacts, c.Alerts, c.Labels
 	l.labels, l.contacts, l.lists = labels, newContacts(c.Contacts), lists
@@ -52,17 +52,25 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 		switch {
 		case i < 0:
 			l.watch.Close(was.id)
-		case cases[i].stamp == was.stamp && cases[i].path == was.path && cases[i].budget == was.budget && sameLabels:
+		case cases[i].sum == was.sum && cases[i].path == was.path && cases[i].budget == was.budget && sameLabels:
 			cases[i] = was
 		case was.open:
-			was.reopen, was.theft, was.stamp, was.path, was.budget = "the theft, its budget or the labels have changed", cases[i].theft, cases[i].stamp, cases[i].path, cases[i].budget
+			was.reopen, was.theft, was.sum, was.path, was.budget = "the theft, its budget or the labels have changed", cases[i].theft, cases[i].sum, cases[i].path, cases[i].budget
 			cases[i] = was
 		}
 	}
 	l.cases = cases
+	after := l.questions()
 	l.mu.Unlock()
 	if err != nil {
 		return err
+	}
+	for name, question := range before {
+		if after[name] != question { // what was said under it stands as it was said
+			if err := l.outbox.Release(ctx, name); err != nil {
+				return err
+			}
+		}
 	}
 	if err := l.openWaiting(ctx); err != nil {
 		return err
@@ -159,5 +167,3 @@ func (l *Live) currentLabels() (*engine.Labels, contacts) {
 	defer l.mu.Unlock()
 	return l.labels, maps.Clone(l.contacts)
 }
-
-var _ = finding.Info

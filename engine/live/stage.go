@@ -3,25 +3,31 @@ package live
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/watch"
 )
 
-// A stage is what a chain tells of its store's steps: the cases eat them, and people are told.
+// A stage goes with a chain's store: the cases eat each block, and people are told.
 type stage chain
 
-// Forward implements ingest.Stage.
+// Forward implements ingest.Stage. Where the cases were made anew from the store meanwhile, they have seen the first of
+// the blocks.
 func (s *stage) Forward(ctx context.Context, blocks []flow.Block) error {
 	c := (*chain)(s)
-	w, err := newWorld(c.live.store, c.live.currentLabels())
+	c.eating.Lock()
+	defer c.eating.Unlock()
+	labels, contacts := c.live.currentLabels()
+	w, err := newWorld(c.live.store, labels, contacts)
 	if err != nil {
 		return err
 	}
 	defer w.Close()
 	for i := range blocks {
-		if err := c.eat(ctx, w, blocks[i], c.seenAt(blocks[i].Point.Hash)); err != nil {
+		if blocks[i].Point.Height <= c.eatenTo() {
+			continue
+		}
+		if err := c.eat(ctx, w, blocks[i]); err != nil {
 			return fmt.Errorf("block %d: %w", blocks[i].Point.Height, err)
 		}
 	}
@@ -29,27 +35,18 @@ func (s *stage) Forward(ctx context.Context, blocks []flow.Block) error {
 }
 
 // eat lets the cases and lists see one block, and keeps what people must be told. What was to be told of blocks that
-// were undone and was not said again by now is corrected.
-func (c *chain) eat(ctx context.Context, w *world, b flow.Block, seen time.Time) error {
+// were undone, and was not said again by now, is corrected.
+func (c *chain) eat(ctx context.Context, w *world, b flow.Block) error {
 	l := c.live
+	seen := c.seenAt(b.Point.Hash)
 	l.mu.Lock()
-	news, err := l.watch.Forward(ctx, w, watch.Seen{Block: b, At: seen})
-	l.reopenLater(news.Reopen)
+	err := l.tell(ctx, w, watch.Seen{Block: b, At: seen})
+	margin := l.config.Alerts.Margin
 	l.mu.Unlock()
 	if err != nil {
 		return err
 	}
-	if len(news.Alerts) > 0 {
-		made := l.now()
-		for i := range news.Alerts {
-			news.Alerts[i].Made = made
-		}
-		if err := l.outbox.Add(ctx, b.Point, news.Alerts); err != nil {
-			return err
-		}
-		l.metrics.made(news.Alerts)
-	}
-	if margin := l.config.Alerts.Margin; b.Point.Height > margin {
+	if b.Point.Height > margin {
 		if err := l.outbox.Settle(ctx, c.chain, b.Point.Height-margin); err != nil {
 			return err
 		}
@@ -62,26 +59,89 @@ func (c *chain) eat(ctx context.Context, w *world, b flow.Block, seen time.Time)
 	return nil
 }
 
+// eatenTo is the height up to which the cases have seen the chain.
+func (c *chain) eatenTo() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tip.Height
+}
+
 // Back implements ingest.Stage.
 func (s *stage) Back(ctx context.Context, top flow.Point) error {
 	c := (*chain)(s)
+	c.eating.Lock()
+	defer c.eating.Unlock()
+	// Only what no longer stands is in doubt, so that a crash between the two leaves too much of it and never too little.
+	if err := c.live.outbox.Back(ctx, c.chain, top.Height); err != nil {
+		return err
+	}
 	c.live.mu.Lock()
-	c.live.watch.Back(c.chain, top)
+	c.live.watch.Back(top)
 	c.live.mu.Unlock()
 	c.mu.Lock()
-	c.tip.Height = min(c.tip.Height, top.Height-1)
+	if c.tip.Height >= top.Height {
+		c.tip = flow.Point{Chain: c.chain, Height: top.Height - 1}
+	}
 	c.mu.Unlock()
-	return c.live.outbox.Back(ctx, c.chain, top.Height)
+	return nil
 }
 
 // Final implements ingest.Stage.
-func (s *stage) Final(_ context.Context, p flow.Point) error {
+func (s *stage) Final(ctx context.Context, p flow.Point) error {
 	c := (*chain)(s)
+	c.eating.Lock()
+	defer c.eating.Unlock()
 	c.live.mu.Lock()
-	c.live.watch.Final(c.chain, p)
+	c.live.watch.Final(p)
 	c.live.mu.Unlock()
 	c.mu.Lock()
 	c.final = p
 	c.mu.Unlock()
+	return c.live.outbox.Final(ctx, c.chain, p.Height)
+}
+
+// lookAhead looks at transactions that are in no block yet, until ctx is done.
+func (c *chain) lookAhead(ctx context.Context) error {
+	if c.nodes == nil {
+		return nil
+	}
+	for _, node := range c.nodes.Pending {
+		go func() {
+			for ctx.Err() == nil {
+				err := node.Pending(ctx, func(tx flow.Tx) { c.lookAt(ctx, tx) })
+				if ctx.Err() == nil {
+					c.live.log.Info("pending transactions are not seen for a while", "chain", c.chain.String(), "node", node.Name(), "error", err.Error())
+					rest(ctx, again)
+				}
+			}
+		}()
+	}
+	<-ctx.Done()
 	return nil
+}
+
+// lookAt tells, as provisional, what a pending transaction would do.
+func (c *chain) lookAt(ctx context.Context, tx flow.Tx) {
+	labels, contacts := c.live.currentLabels()
+	w, err := newWorld(c.live.store, labels, contacts)
+	if err != nil {
+		return
+	}
+	defer w.Close()
+	l := c.live
+	l.mu.Lock()
+	alerts := l.watch.Pending(w, tx, l.now())
+	tip := c.eatenTo()
+	l.mu.Unlock()
+	if len(alerts) == 0 {
+		return
+	}
+	for i := range alerts {
+		alerts[i].Made = l.now()
+	}
+	if err := l.outbox.Add(ctx, flow.Point{Chain: c.chain, Height: tip}, alerts); err != nil {
+		l.log.Warn("a pending transaction was not told", "tx", c.chain.FormatHash(tx.ID), "error", err.Error())
+		return
+	}
+	l.metrics.made(alerts)
 }
