@@ -64,9 +64,11 @@ func OpenNodes(c config.Chain, fc follow.Config) (*Nodes, error) {
 			n.Pending = append(n.Pending, node)
 		}
 	}
-	var plain decode.Decoder = decbitcoin.New(c.Chain)
+	var plain decode.Decoder
 	if c.Chain.IsEVM() {
 		plain = decevm.New(c.Chain)
+	} else {
+		plain = decbitcoin.New(c.Chain)
 	}
 	decoder := newChecked(plain, proofs(c.Chain, c.Unproved))
 	fc.Chain, fc.Check, fc.Poll, fc.Agree = c.Chain, decoder.check, time.Duration(c.Poll), c.Agree

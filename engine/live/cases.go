@@ -355,7 +355,7 @@ func blocksOf(ctx context.Context, s store.Snapshot, c flow.Chain, from, to uint
 // openCase opens a case where it can be, and says why where it cannot. Errors are of the store. l.mu is held.
 func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts []watch.Start) error {
 	oc.reopen = ""
-	theft, _, err := engine.Resolve(ctx, w.s, oc.theft, flow.Chain{}, l.labels)
+	theft, _, err := engine.Resolve(ctx, w.s, oc.theft, l.onlyChain(), l.labels)
 	if err != nil {
 		return l.waitsFor(oc, err)
 	}
@@ -384,20 +384,28 @@ func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts []wa
 	return l.outbox.Add(ctx, opened.Alert.At, []alert.Alert{opened.Alert})
 }
 
+// onlyChain is where accounts and transactions are that do not say it: the chain that is followed, if it is only one.
+func (l *Live) onlyChain() flow.Chain {
+	if len(l.chains) == 1 {
+		return l.chains[0].chain
+	}
+	return flow.Chain{}
+}
+
 // begins is the time of the first place of a theft; 0 if it is not known.
 func begins(ctx context.Context, s store.Snapshot, t trace.Theft) (first int64, err error) {
 	for _, src := range t.Sources {
-		var account flow.Account
-		var at flow.Pos
+		var p flow.Point
 		switch src := src.(type) {
 		case trace.Outflow:
-			account, at = src.Account, src.From
+			p, err = s.Point(ctx, src.Account.Chain(), src.From.Height)
 		case trace.Holding:
-			account, at = src.Account, src.At
-		case trace.Output:
-			continue
+			p, err = s.Point(ctx, src.Account.Chain(), src.At.Height)
+		case trace.Coin:
+			var tx flow.Tx
+			tx, err = s.Tx(ctx, src.Account.Chain(), src.Outpoint.Tx)
+			p = tx.Point
 		}
-		p, err := s.Point(ctx, account.Chain(), at.Height)
 		if errors.Is(err, store.ErrNotFound) {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/spoor-dev/spoor/alert/outbox"
 	"github.com/spoor-dev/spoor/config"
 	"github.com/spoor-dev/spoor/decode"
 	"github.com/spoor-dev/spoor/engine"
@@ -125,47 +126,57 @@ func (c *chain) tell(e follow.Event) {
 	if title == "" {
 		return
 	}
-	// The outbox syncs the disk: the source must not wait for it.
-	go c.live.state(context.WithoutCancel(c.live.context()), fmt.Sprintf("%s/%s/%s", e.Kind, c.chain, e.Node), severity, c.chain, fmt.Sprintf("%s: %s", c.chain, title), text)
+	c.live.notice(notice{fmt.Sprintf("%s/%s/%s", e.Kind, c.chain, e.Node), severity, c.chain, fmt.Sprintf("%s: %s", c.chain, title), text})
 }
 
 // deepFork is the depth from which on a fork is told as severe: deeper than the deepest on the beacon chain was in years
 // (7 blocks, May 2022).
 const deepFork = 8
 
-// again is how long a chain that failed rests before it is followed again.
-const again = 5 * time.Second
+// A chain that failed rests for again before it is followed again, and twice as long each time until it goes well.
+const (
+	again     = time.Second
+	mostAgain = time.Minute
+)
 
 // follow takes blocks in until ctx is done. What ends a run and may pass is tried again; a fork below what is final does
 // not pass.
 func (c *chain) follow(ctx context.Context) error {
+	pause, told := again, ""
 	for {
 		c.running.Store(true)
 		before := c.snapshotStats()
 		stats, err := ingest.Run(ctx, c.source, c.decoder, c.live.store, ingest.Config{
-			Stage: (*stage)(c), Room: c.live.room.Wait,
+			Stage: (*stage)(c), Room: c.live.room.Wait, Delay: time.Millisecond, Known: mostKnown,
 			Progress: func(s ingest.Stats, _, _ int64) { c.setStats(before.Plus(s)) },
-			Delay:    time.Millisecond,
 		})
 		c.running.Store(false)
 		c.setStats(before.Plus(stats))
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err == nil { // a source that ends
+		case err == nil: // a source that ends
 			<-ctx.Done()
 			return nil
-		}
-		if errors.Is(err, store.ErrFinal) || errors.Is(err, follow.ErrDeep) {
-			c.live.state(ctx, "deep-fork/"+c.chain.String(), finding.Critical, c.chain, fmt.Sprintf("%s is not followed any more", c.chain), err.Error())
+		case errors.Is(err, store.ErrFinal), errors.Is(err, follow.ErrDeep):
+			c.live.say(ctx, notice{"deep-fork/" + c.chain.String(), finding.Critical, c.chain, fmt.Sprintf("%s is not followed any more", c.chain), err.Error()})
+			return err
+		case errors.Is(err, store.ErrFull), errors.Is(err, outbox.ErrBroken):
 			return err
 		}
+		if stats.Blocks > 0 {
+			pause, told = again, ""
+		}
 		c.live.setTrouble(c.chain.String(), err.Error())
-		c.live.state(ctx, "stopped/"+c.chain.String(), finding.High, c.chain, fmt.Sprintf("Following %s was interrupted", c.chain), err.Error())
-		rest(ctx, again)
+		if told != err.Error() {
+			told = err.Error()
+			c.live.say(ctx, notice{"stopped/" + c.chain.String(), finding.High, c.chain, fmt.Sprintf("Following %s was interrupted", c.chain), err.Error()})
+		}
+		rest(ctx, pause)
 		if ctx.Err() != nil {
 			return nil
 		}
+		pause = min(2*pause, mostAgain)
 		// What the store took and the cases did not see is eaten from the store.
 		if err := c.live.rebuild(ctx, false); err != nil {
 			return err
@@ -173,6 +184,9 @@ func (c *chain) follow(ctx context.Context) error {
 		c.live.setTrouble(c.chain.String(), "")
 	}
 }
+
+// mostKnown is how many of its newest blocks the store shows to the nodes: a fork that is deeper cannot be followed.
+const mostKnown = 10_000
 
 // rest waits for a while, or until ctx is done.
 func rest(ctx context.Context, d time.Duration) {
@@ -212,12 +226,12 @@ func (c *chain) fillHoles(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, ingest.FillConfig{Room: c.live.room.Wait})
+		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, ingest.Config{Room: c.live.room.Wait})
 		if stats.Blocks > 0 {
 			c.mu.Lock()
 			c.fills = c.fills.Plus(stats)
 			c.mu.Unlock()
-			c.live.state(ctx, "filled/"+c.chain.String(), finding.Info, c.chain, fmt.Sprintf("%s were filled in", engine.Count(uint64(stats.Blocks), "missing block")), c.chain.String()+": open cases are followed anew through them.")
+			c.live.say(ctx, notice{"filled/" + c.chain.String(), finding.Info, c.chain, fmt.Sprintf("%s: %s filled in", c.chain, engine.Count(stats.Blocks, "missing block")), "Open cases are followed anew through them."})
 			if err := c.live.rebuild(ctx, true); err != nil {
 				return err
 			}

@@ -45,6 +45,7 @@ type Live struct {
 	room    *room.Guard
 	metrics *metrics
 	began   time.Time
+	notices chan notice
 
 	chains []*chain // fixed
 
@@ -64,7 +65,7 @@ func Folder(storeDir string) string { return filepath.Join(storeDir, "live") }
 // New opens the outbox and prepares the nodes; nothing is asked of them yet. A Live that was made must be closed.
 func New(c config.Config, o Options) (l *Live, err error) {
 	l = &Live{options: o, now: o.Now, log: o.Log, store: &oneWriter{Store: o.Store}, config: c, trouble: map[string]string{},
-		contacts: newContacts(c.Contacts)}
+		contacts: newContacts(c.Contacts), notices: make(chan notice, mostNotices)}
 	if l.now == nil {
 		l.now = time.Now
 	}
@@ -129,6 +130,7 @@ func (l *Live) Run(ctx context.Context) error {
 	start("outbox", l.outbox.Deliver)
 	start("free space", l.room.Run)
 	start("state", l.keep)
+	start("notices", l.sayNotices)
 	for _, c := range l.chains {
 		start(c.chain.String(), c.follow)
 		start(c.chain.String(), c.fillHoles)
@@ -143,21 +145,63 @@ func (l *Live) Run(ctx context.Context) error {
 	return errors.Join(err, l.save())
 }
 
-// state tells people something about Spoor itself.
-func (l *Live) state(ctx context.Context, key string, severity finding.Severity, c flow.Chain, title, text string) {
+// A notice is something about Spoor itself that people must know.
+type notice struct {
+	key         string
+	severity    finding.Severity
+	chain       flow.Chain
+	title, text string
+}
+
+// mostNotices is how many notices may wait for the outbox.
+const mostNotices = 256
+
+// notice hands something over to be told, without waiting for the disk.
+func (l *Live) notice(n notice) {
+	select {
+	case l.notices <- n:
+	default:
+		l.log.Warn("too much happens at once: this is told here only", "title", n.title, "text", n.text)
+	}
+}
+
+// sayNotices tells what was handed over, until ctx is done.
+func (l *Live) sayNotices(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case n := <-l.notices:
+			l.say(ctx, n)
+		}
+	}
+}
+
+// say tells people something about Spoor itself, each time anew.
+func (l *Live) say(ctx context.Context, n notice) {
 	now := l.now()
-	err := l.outbox.Add(ctx, flow.Point{Chain: c}, []alert.Alert{{
-		Key: fmt.Sprintf("state/%s/%d", key, now.UnixMilli()), Kind: alert.State, Severity: severity, Title: finding.Clean(title, 200), Text: finding.Clean(text, 1000),
-		Chain: c, Seen: now, Made: now,
-	}})
 	level := slog.LevelInfo
-	if severity >= finding.Medium {
+	if n.severity >= finding.Medium {
 		level = slog.LevelWarn
 	}
-	l.log.Log(ctx, level, title, "key", key, "text", text)
-	if err != nil {
-		l.log.Error("a message about the state of Spoor was not kept", "key", key, "error", err.Error())
+	l.log.Log(ctx, level, n.title, "about", n.key, "text", n.text)
+	err := l.outbox.Add(ctx, flow.Point{}, []alert.Alert{{
+		Key: fmt.Sprintf("state/%s/%d", n.key, now.UnixMicro()), Kind: alert.State, Severity: n.severity,
+		Title: finding.Clean(n.title, 200), Text: finding.Clean(n.text, 1000), Chain: n.chain, Seen: now, Made: now,
+	}})
+	if err != nil && ctx.Err() == nil {
+		l.log.Error("a message about Spoor itself was not kept", "about", n.key, "error", err.Error())
 	}
+}
+
+// roomChanged tells that the disk has too little room, or enough again.
+func (l *Live) roomChanged(s room.State) {
+	n := notice{key: "disk", severity: finding.Info, title: "There is room on the disk again", text: "Blocks are taken in again, from where they were left."}
+	if s.Low {
+		n.severity, n.title = finding.Critical, "The disk is nearly full: no block is taken in"
+		n.text = fmt.Sprintf("%s are free. Nothing is lost: it goes on by itself when there is more room.", sizeOf(s.Free))
+	}
+	l.notice(n)
 }
 
 // setTrouble says what is in trouble and why; without a reason it is over.

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/watch"
@@ -105,8 +106,9 @@ func (c *chain) lookAhead(ctx context.Context) error {
 	if c.nodes == nil {
 		return nil
 	}
+	var all sync.WaitGroup
 	for _, node := range c.nodes.Pending {
-		go func() {
+		all.Go(func() {
 			for ctx.Err() == nil {
 				err := node.Pending(ctx, func(tx flow.Tx) { c.lookAt(ctx, tx) })
 				if ctx.Err() == nil {
@@ -114,9 +116,9 @@ func (c *chain) lookAhead(ctx context.Context) error {
 					rest(ctx, again)
 				}
 			}
-		}()
+		})
 	}
-	<-ctx.Done()
+	all.Wait()
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -135,7 +136,7 @@ func (l *Live) State() (State, error) {
 			}
 		}
 	}
-	if s.Outbox, err = l.outbox.State(l.context()); err != nil {
+	if s.Outbox, err = l.outbox.State(context.Background()); err != nil {
 		return s, err
 	}
 	s.Disk = l.room.State()
@@ -158,7 +159,7 @@ func (c *chain) state(s store.Snapshot) (ChainState, error) {
 	cs := ChainState{Chain: c.chain, Running: c.running.Load(), Tip: c.tip, Final: c.final, Eaten: c.eaten, Filled: c.fills.Blocks,
 		Blocks: c.stats.Blocks, Movements: c.stats.Movements, Undone: c.stats.Undone, Holes: []store.Hole{}, Covers: []string{}}
 	c.mu.Unlock()
-	ctx := c.live.context()
+	ctx := context.Background()
 	if c.nodes != nil {
 		status := c.nodes.Source.Status()
 		cs.Nodes = &status
