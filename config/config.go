@@ -136,8 +136,8 @@ type Quiet struct {
 
 // Disk is when writing stops.
 type Disk struct {
-	Low     Size  `yaml:"low" doc:"free bytes below which nothing more is taken in" default:"2GiB"`
-	Resume  Size  `yaml:"resume" doc:"free bytes above which it goes on; half as much again as low" default:"3GiB"`
+	Low     Size  `yaml:"low" doc:"free bytes below which nothing more is taken in" default:"the smaller of 2GiB and a twentieth of the disk"`
+	Resume  Size  `yaml:"resume" doc:"free bytes above which it goes on" default:"half as much again as low, the smaller of 3GiB and 7 % of the disk"`
 	Ballast *Size `yaml:"ballast" doc:"size of a file that is kept to be deleted when the disk is full all the same; 0 is none" default:"256MiB"`
 }
 

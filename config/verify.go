@@ -64,7 +64,6 @@ func (c *Config) fill() {
 		set(&r.Group, 20)
 		set(&r.Name, fmt.Sprintf("route %d", i+1))
 	}
-	set(&c.Disk.Low, 2<<30)
 	set(&c.Disk.Resume, c.Disk.Low+c.Disk.Low/2)
 	absent(&c.Disk.Ballast, 256<<20)
 	set(&c.Listen.Address, "127.0.0.1:8421")
@@ -335,7 +334,7 @@ func (q Quiet) verify() error {
 }
 
 func (c *Config) verifyDisk() error {
-	if c.Disk.Resume < c.Disk.Low {
+	if c.Disk.Resume < c.Disk.Low && c.Disk.Resume != 0 {
 		return fmt.Errorf("disk.resume: %s is less than disk.low (%s)", c.Disk.Resume, c.Disk.Low)
 	}
 	if (c.Listen.Cert == "") != (c.Listen.Key == "") {

@@ -43,6 +43,9 @@ func NameOf(a flow.Asset) AssetName {
 	if n, ok := coins[a.Name()]; ok && a.IsNative() {
 		return n
 	}
+	if a.IsNative() && a.Chain().IsEVM() { // every EVM counts its coin in 18 decimals
+		return AssetName{"coins of " + a.Chain().String(), 18, 1e13}
+	}
 	if a.Chain().Namespace() == "text" { // invented: its names are all there is
 		return AssetName{Symbol: strings.TrimPrefix(a.Name(), "token:")}
 	}

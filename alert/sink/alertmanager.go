@@ -17,17 +17,17 @@ import (
 // AlertmanagerConfig is the configuration of an Alertmanager.
 type AlertmanagerConfig struct {
 	Name         string            `yaml:"name"`
-	URL          string            `yaml:"url"` // of Alertmanager itself: https://host:9093, with the path before /api if it has one
-	URLFile      string            `yaml:"url_file"`
-	User         string            `yaml:"user"`          // for basic authentication; none if empty
-	PasswordFile string            `yaml:"password_file"` // of that user
-	BearerFile   string            `yaml:"bearer_file"`   // a token for the header Authorization; none if empty
-	Labels       map[string]string `yaml:"labels"`        // more labels for every alert, such as team or environment
-	GeneratorURL string            `yaml:"generator_url"` // where people find Spoor's own page; none if empty
-	Lasts        time.Duration     `yaml:"lasts"`         // an alert that nobody corrects resolves by itself after so long, a provisional one after an hour, one about Spoor itself after a day; 7 days if 0
-	Private      bool              `yaml:"private"`       // it may be on a private network or this machine, and without TLS
-	Timeout      time.Duration     `yaml:"timeout"`       // of one request with its answer; 10 s if 0
-	Now          func() time.Time  `yaml:"-"`             // time.Now if nil
+	URL          string            `yaml:"url" doc:"of Alertmanager itself: https://host:9093, with the path before /api if it has one"`
+	URLFile      string            `yaml:"url_file" doc:"file that holds the address, which may be a secret"`
+	User         string            `yaml:"user" doc:"for basic authentication; none if left out"`
+	PasswordFile string            `yaml:"password_file" doc:"of that user"`
+	BearerFile   string            `yaml:"bearer_file" doc:"a token for the header Authorization; none if left out"`
+	Labels       map[string]string `yaml:"labels" doc:"more labels for every alert, such as team or environment"`
+	GeneratorURL string            `yaml:"generator_url" doc:"where people find Spoor's own page; none if left out"`
+	Lasts        time.Duration     `yaml:"lasts" doc:"an alert that nobody corrects resolves by itself after so long, a provisional one after an hour, one about Spoor itself after a day; 7 days if left out"`
+	Private      bool              `yaml:"private" doc:"it may be on a private network or this machine, and without TLS"`
+	Timeout      time.Duration     `yaml:"timeout" doc:"of one request with its answer; 10 s if left out"`
+	Now          func() time.Time  `yaml:"-"` // time.Now if nil
 }
 
 // An Alertmanager posts alerts to a Prometheus Alertmanager, which groups, silences and sends them on. A correction

@@ -19,9 +19,9 @@ import (
 // FileConfig is the configuration of a File.
 type FileConfig struct {
 	Name string `yaml:"name"`
-	Path string `yaml:"path"`
-	Max  int64  `yaml:"max"`  // bytes from which on a new file is begun; 100 MiB if 0
-	Keep int    `yaml:"keep"` // how many full files are kept beside it, as path.1 (the newest) and so on; 10 if 0
+	Path string `yaml:"path" doc:"the file"`
+	Max  int64  `yaml:"max" doc:"bytes from which on a new file is begun; 100 MiB if left out"`
+	Keep int    `yaml:"keep" doc:"how many full files are kept beside it, as path.1 (the newest) and so on; 10 if left out"`
 }
 
 // A File appends alerts to a file, one JSON object a line, and returns when they are on the disk. Nobody else may write

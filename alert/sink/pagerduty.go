@@ -12,13 +12,13 @@ import (
 // PagerDutyConfig is the configuration of a PagerDuty.
 type PagerDutyConfig struct {
 	Name           string           `yaml:"name"`
-	RoutingKeyFile string           `yaml:"routing_key_file"` // the integration key of a service, Events API v2
-	URL            string           `yaml:"url"`              // https://events.pagerduty.com/v2/enqueue if empty; in Europe events.eu.pagerduty.com
-	Source         string           `yaml:"source"`           // what PagerDuty calls the affected system; "spoor" if empty
-	ClientURL      string           `yaml:"client_url"`       // where people find Spoor's own page; none if empty
-	Private        bool             `yaml:"private"`          // it may be on a private network or this machine, and without TLS
-	Timeout        time.Duration    `yaml:"timeout"`          // of one request with its answer; 10 s if 0
-	Now            func() time.Time `yaml:"-"`                // time.Now if nil
+	RoutingKeyFile string           `yaml:"routing_key_file" doc:"the integration key of a service, Events API v2"`
+	URL            string           `yaml:"url" doc:"https://events.pagerduty.com/v2/enqueue if left out; in Europe events.eu.pagerduty.com"`
+	Source         string           `yaml:"source" doc:"what PagerDuty calls the affected system; \"spoor\" if left out"`
+	ClientURL      string           `yaml:"client_url" doc:"where people find Spoor's own page; none if left out"`
+	Private        bool             `yaml:"private" doc:"it may be on a private network or this machine, and without TLS"`
+	Timeout        time.Duration    `yaml:"timeout" doc:"of one request with its answer; 10 s if left out"`
+	Now            func() time.Time `yaml:"-"` // time.Now if nil
 }
 
 // A PagerDuty sends alerts as events to PagerDuty: each triggers an incident, and a correction resolves the one of what it

@@ -12,10 +12,10 @@ import (
 // SlackConfig is the configuration of a Slack.
 type SlackConfig struct {
 	Name    string           `yaml:"name"`
-	URLFile string           `yaml:"url_file"` // holds the address of the incoming webhook, which is a secret
-	Private bool             `yaml:"private"`  // it may be on a private network or this machine, and without TLS: for what speaks like Slack
-	Timeout time.Duration    `yaml:"timeout"`  // of one request with its answer; 10 s if 0
-	Now     func() time.Time `yaml:"-"`        // time.Now if nil
+	URLFile string           `yaml:"url_file" doc:"holds the address of the incoming webhook, which is a secret"`
+	Private bool             `yaml:"private" doc:"it may be on a private network or this machine, and without TLS: for what speaks like Slack"`
+	Timeout time.Duration    `yaml:"timeout" doc:"of one request with its answer; 10 s if left out"`
+	Now     func() time.Time `yaml:"-"` // time.Now if nil
 }
 
 // A Slack posts alerts to an incoming webhook of Slack. It is safe for several goroutines.

@@ -32,16 +32,16 @@ const (
 // MailConfig is the configuration of a Mail.
 type MailConfig struct {
 	Name         string           `yaml:"name"`
-	Server       string           `yaml:"server"`        // host:port, such as mail.example.org:587
-	TLS          string           `yaml:"tls"`           // starttls, implicit or none; implicit on port 465 and else starttls if empty
-	CAFile       string           `yaml:"ca_file"`       // certificates to trust instead of the system's, in PEM
-	User         string           `yaml:"user"`          // none if empty
-	PasswordFile string           `yaml:"password_file"` // of that user
-	From         string           `yaml:"from"`          // "Spoor <spoor@example.org>" or the address alone
-	To           []string         `yaml:"to"`            // at most 100
-	Private      bool             `yaml:"private"`       // the server may be on a private network or this machine
-	Timeout      time.Duration    `yaml:"timeout"`       // of one mail with all that is said about it; 30 s if 0
-	Now          func() time.Time `yaml:"-"`             // time.Now if nil
+	Server       string           `yaml:"server" doc:"host:port, such as mail.example.org:587"`
+	TLS          string           `yaml:"tls" doc:"starttls, implicit or none; implicit on port 465 and else starttls if left out"`
+	CAFile       string           `yaml:"ca_file" doc:"certificates to trust instead of the system's, in PEM"`
+	User         string           `yaml:"user" doc:"none if left out"`
+	PasswordFile string           `yaml:"password_file" doc:"of that user"`
+	From         string           `yaml:"from" doc:"\"Spoor <spoor@example.org>\" or the address alone"`
+	To           []string         `yaml:"to" doc:"at most 100"`
+	Private      bool             `yaml:"private" doc:"the server may be on a private network or this machine"`
+	Timeout      time.Duration    `yaml:"timeout" doc:"of one mail with all that is said about it; 30 s if left out"`
+	Now          func() time.Time `yaml:"-"` // time.Now if nil
 }
 
 // A Mail sends alerts by SMTP, a group in one mail. It is safe for several goroutines.

@@ -12,7 +12,7 @@ import (
 // StreamConfig is the configuration of a Stream.
 type StreamConfig struct {
 	Name  string `yaml:"name"`
-	Words bool   `yaml:"words"` // words for people; else one JSON object a line
+	Words bool   `yaml:"words" doc:"words for people; else one JSON object a line"`
 }
 
 // A Stream writes alerts to a writer, such as the standard output. It is safe for several goroutines.

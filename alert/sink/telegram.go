@@ -17,13 +17,13 @@ import (
 // TelegramConfig is the configuration of a Telegram.
 type TelegramConfig struct {
 	Name      string           `yaml:"name"`
-	TokenFile string           `yaml:"token_file"` // the bot's token
-	Chat      string           `yaml:"chat"`       // the number of a chat, or @name of a channel
-	Thread    int64            `yaml:"thread"`     // the topic in a group with topics; none if 0
-	URL       string           `yaml:"url"`        // of the Bot API; https://api.telegram.org if empty
-	Private   bool             `yaml:"private"`    // it may be on a private network or this machine, and without TLS: a Bot API server of one's own
-	Timeout   time.Duration    `yaml:"timeout"`    // of one request with its answer; 10 s if 0
-	Now       func() time.Time `yaml:"-"`          // time.Now if nil
+	TokenFile string           `yaml:"token_file" doc:"the bot's token"`
+	Chat      string           `yaml:"chat" doc:"the number of a chat, or @name of a channel"`
+	Thread    int64            `yaml:"thread" doc:"the topic in a group with topics; none if left out"`
+	URL       string           `yaml:"url" doc:"of the Bot API; https://api.telegram.org if left out"`
+	Private   bool             `yaml:"private" doc:"it may be on a private network or this machine, and without TLS: a Bot API server of one's own"`
+	Timeout   time.Duration    `yaml:"timeout" doc:"of one request with its answer; 10 s if left out"`
+	Now       func() time.Time `yaml:"-"` // time.Now if nil
 }
 
 // A Telegram sends alerts to a chat through a bot. It is safe for several goroutines.

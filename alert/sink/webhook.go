@@ -21,16 +21,16 @@ var ErrSignature = errors.New("not signed by the sender, or long ago")
 // WebhookConfig is the configuration of a Webhook.
 type WebhookConfig struct {
 	Name        string           `yaml:"name"`
-	URL         string           `yaml:"url"`
-	URLFile     string           `yaml:"url_file"`    // instead of URL, where the address itself is a secret
-	SecretFile  string           `yaml:"secret_file"` // one "whsec_…" a line; all of them sign, so that a receiver can change over
-	BearerFile  string           `yaml:"bearer_file"` // a token for the header Authorization; none if empty
-	Group       bool             `yaml:"group"`       // one message for all alerts of a group; else one for each
-	CloudEvents bool             `yaml:"cloudevents"` // CloudEvents 1.0 in the structured mode, of a group in the batched mode
-	Source      string           `yaml:"source"`      // of CloudEvents, a URI reference; "/spoor" if empty
-	Private     bool             `yaml:"private"`     // the receiver may be on a private network or this machine, and without TLS
-	Timeout     time.Duration    `yaml:"timeout"`     // of one request with its answer; 10 s if 0
-	Now         func() time.Time `yaml:"-"`           // time.Now if nil
+	URL         string           `yaml:"url" doc:"address"`
+	URLFile     string           `yaml:"url_file" doc:"file that holds the address, where the address itself is a secret"`
+	SecretFile  string           `yaml:"secret_file" doc:"one \"whsec_…\" a line; all of them sign, so that a receiver can change over"`
+	BearerFile  string           `yaml:"bearer_file" doc:"a token for the header Authorization; none if left out"`
+	Group       bool             `yaml:"group" doc:"one message for all alerts of a group; else one for each"`
+	CloudEvents bool             `yaml:"cloudevents" doc:"CloudEvents 1.0 in the structured mode, of a group in the batched mode"`
+	Source      string           `yaml:"source" doc:"of CloudEvents, a URI reference; \"/spoor\" if left out"`
+	Private     bool             `yaml:"private" doc:"the receiver may be on a private network or this machine, and without TLS"`
+	Timeout     time.Duration    `yaml:"timeout" doc:"of one request with its answer; 10 s if left out"`
+	Now         func() time.Time `yaml:"-"` // time.Now if nil
 }
 
 // A Webhook posts alerts in JSON, signed as www.standardwebhooks.com says. It is safe for several goroutines.

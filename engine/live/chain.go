@@ -161,8 +161,12 @@ func (c *chain) follow(ctx context.Context) error {
 		case errors.Is(err, store.ErrFinal), errors.Is(err, follow.ErrDeep):
 			c.live.say(ctx, notice{"deep-fork/" + c.chain.String(), finding.Critical, c.chain, fmt.Sprintf("%s is not followed any more", c.chain), err.Error()})
 			return err
-		case errors.Is(err, store.ErrFull), errors.Is(err, outbox.ErrBroken):
+		case errors.Is(err, outbox.ErrBroken):
 			return err
+		case errors.Is(err, store.ErrFull), errors.Is(err, outbox.ErrFull):
+			if _, releaseErr := c.live.room.Release(); releaseErr != nil {
+				return errors.Join(err, releaseErr)
+			}
 		}
 		if stats.Blocks > 0 {
 			pause, told = again, ""
@@ -226,7 +230,7 @@ func (c *chain) fillHoles(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, ingest.Config{Room: c.live.room.Wait})
+		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, ingest.FillConfig{Room: c.live.room.Wait})
 		if stats.Blocks > 0 {
 			c.mu.Lock()
 			c.fills = c.fills.Plus(stats)

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spoor-dev/spoor/alert"
@@ -46,6 +48,7 @@ type Live struct {
 	metrics *metrics
 	began   time.Time
 	notices chan notice
+	low     atomic.Bool // the disk has too little room
 
 	chains []*chain // fixed
 
@@ -87,8 +90,14 @@ func New(c config.Config, o Options) (l *Live, err error) {
 	for _, s := range o.Sources {
 		l.chains = append(l.chains, l.sourceChain(s))
 	}
-	if l.room, err = room.New(c.Store, room.Config{Low: uint64(c.Disk.Low), Resume: uint64(c.Disk.Resume), Ballast: uint64(*c.Disk.Ballast),
-		Changed: l.roomChanged}); err != nil {
+	if err := os.MkdirAll(Folder(c.Store), 0o700); err != nil {
+		return nil, errors.Join(err, l.closeChains())
+	}
+	ballast := int64(*c.Disk.Ballast)
+	if ballast == 0 {
+		ballast = -1
+	}
+	if l.room, err = room.Watch(c.Store, room.Config{Low: uint64(c.Disk.Low), Resume: uint64(c.Disk.Resume), Ballast: ballast, Tell: l.roomChanged}); err != nil {
 		return nil, errors.Join(err, l.closeChains())
 	}
 	config, err := l.outboxConfig(c)
@@ -128,7 +137,7 @@ func (l *Live) Run(ctx context.Context) error {
 		})
 	}
 	start("outbox", l.outbox.Deliver)
-	start("free space", l.room.Run)
+	start("free space", l.look)
 	start("state", l.keep)
 	start("notices", l.sayNotices)
 	for _, c := range l.chains {
@@ -194,8 +203,25 @@ func (l *Live) say(ctx context.Context, n notice) {
 	}
 }
 
+// lookEvery is how often the disk is looked at while nothing is written.
+const lookEvery = 5 * time.Second
+
+// look looks at the disk until ctx is done.
+func (l *Live) look(ctx context.Context) error {
+	for rest(ctx, lookEvery); ctx.Err() == nil; rest(ctx, lookEvery) {
+		if _, err := l.room.Look(); err != nil {
+			l.log.Warn("the room on the disk is not known", "error", err.Error())
+		}
+	}
+	return nil
+}
+
 // roomChanged tells that the disk has too little room, or enough again.
 func (l *Live) roomChanged(s room.State) {
+	was := l.low.Swap(s.Low)
+	if was == s.Low {
+		return
+	}
 	n := notice{key: "disk", severity: finding.Info, title: "There is room on the disk again", text: "Blocks are taken in again, from where they were left."}
 	if s.Low {
 		n.severity, n.title = finding.Critical, "The disk is nearly full: no block is taken in"

@@ -21,6 +21,13 @@ func (w *oneWriter) Append(ctx context.Context, blocks []flow.Block) (int, error
 	return w.Store.Append(ctx, blocks)
 }
 
+// Fill implements store.Store.
+func (w *oneWriter) Fill(ctx context.Context, blocks []flow.Block) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.Store.Fill(ctx, blocks)
+}
+
 // Undo implements store.Store.
 func (w *oneWriter) Undo(ctx context.Context, top flow.Point) error {
 	w.mu.Lock()
