@@ -38,7 +38,7 @@ func TestStore(t *testing.T) {
 // With segments of a few movements every answer is put together from many segments and a head.
 func TestStoreOfSmallSegments(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, func(t *testing.T) store.Store { return openMem(t, Options{SegmentMovements: 3}) })
+	storetest.Run(t, func(t *testing.T) store.Store { return openMem(t, Options{SegmentMovements: 3, fewMoves: 2}) })
 }
 
 func TestSame(t *testing.T) {
@@ -52,7 +52,7 @@ func TestSame(t *testing.T) {
 
 func TestDurable(t *testing.T) {
 	t.Parallel()
-	for _, o := range []Options{{SegmentMovements: 5}, {Bulk: true, SegmentMovements: 5}} {
+	for _, o := range []Options{{SegmentMovements: 5}, {SegmentMovements: 5, fewMoves: 2}, {Bulk: true, SegmentMovements: 5}} {
 		fs := vfs.NewMem()
 		storetest.RunDurable(t, func(t *testing.T, dir string) store.Store {
 			o := o
@@ -149,6 +149,13 @@ func TestFull(t *testing.T) {
 		}
 		if err := s.Compact(t.Context()); !errors.Is(err, store.ErrFull) {
 			t.Fatalf("compact on a full disk: %v; want ErrFull", err)
+		}
+		if err := s.Final(t.Context(), blocks[29].Point); err != nil && !errors.Is(err, store.ErrFull) {
+			t.Fatalf("final on a full disk: %v", err)
+		}
+		missing, ok := m.Missing(storetest.Ethereum)
+		if n, err := s.Fill(t.Context(), []flow.Block{missing}); !ok || n != 0 || !errors.Is(err, store.ErrFull) {
+			t.Fatalf("fill on a full disk = %d, %v; want ErrFull", n, err)
 		}
 		compare(t, "full", s, want)
 		free = 1 << 40

@@ -73,6 +73,9 @@ func testReopen(t *testing.T, open func(t *testing.T, dir string) store.Store, s
 					undo(t, st, m, c)
 				}
 			}
+			for b, ok := m.Missing(sealed.Chain); ok && b.Point.Height < sealed.Height && m.pick(3) > 0; b, ok = m.Missing(sealed.Chain) {
+				fill(t, st, m, b)
+			}
 		}
 		if m.pick(2) == 0 {
 			c := Chains()[m.pick(4)]

@@ -12,7 +12,6 @@ import (
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
-	"github.com/spoor-dev/spoor/store/memstore"
 )
 
 // RunSame is the property that two stores give the same answers whatever is done to both: blocks that go on and blocks
@@ -34,13 +33,12 @@ func RunSame(t *testing.T, a, b func(t *testing.T) store.Store) {
 			"ask":      p.ask,
 			"snapshot": p.snapshot,
 		})
-		p.compareInOrder(p.compare(p.snapshots()))
+		p.compareInOrder(a(t), p.compare(p.snapshots()))
 	})
 }
 
-// compareInOrder holds what both stores say against one that gets the same blocks from the lowest to the highest.
-func (p *pair) compareInOrder(said string) {
-	st := memstore.New()
+// compareInOrder holds what both stores say against a new one that gets the same blocks from the lowest to the highest.
+func (p *pair) compareInOrder(st store.Store, said string) {
 	for _, c := range Chains() {
 		blocks := p.maker.Blocks(c)
 		if n, err := st.Append(p.r.Context(), blocks); n != len(blocks) || err != nil {
@@ -54,6 +52,9 @@ func (p *pair) compareInOrder(said string) {
 	want, err := Dump(p.r.Context(), s)
 	if err != nil {
 		p.r.Fatalf("dump: %v", err)
+	}
+	if err := errors.Join(s.Close(), st.Close()); err != nil {
+		p.r.Fatalf("close: %v", err)
 	}
 	if said != want {
 		p.r.Fatalf("not what a store holds that got the blocks in order: %s", Difference(said, want))

@@ -37,6 +37,11 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"visit", testVisit},
 		{"snapshots", testSnapshots},
 		{"readers-beside-the-writer", testReaders},
+		{"fill", testFill},
+		{"fill-in-any-order", testFillWhole},
+		{"fill-keeps-ids", testFillIDs},
+		{"fill-snapshots", testFillSnapshots},
+		{"fill-beside-the-head", testFillBeside},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
