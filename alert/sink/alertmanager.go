@@ -117,9 +117,7 @@ func (m *Alertmanager) send(ctx context.Context, group []alert.Alert) error {
 		h.Set("Authorization", authorization)
 		hide = append(hide, strings.TrimPrefix(authorization, "Basic "))
 	}
-	if m.config.URLFile != "" {
-		hide = append(hide, base.String(), base.RequestURI())
-	}
+	hide = append(hide, hidden(base)...)
 	to := &url.URL{Scheme: base.Scheme, Host: base.Host, Path: strings.TrimSuffix(base.Path, "/") + "/api/v2/alerts"}
 	_, err = m.post(ctx, to, h, body, hide...)
 	return err

@@ -68,6 +68,37 @@ func TestSlackMentionsNobody(t *testing.T) {
 	}
 }
 
+// TestSlackTakesALongText sends groups of the longest texts, which come whole in as few messages as Slack takes.
+func TestSlackTakesALongText(t *testing.T) {
+	r := newReceiver(t, nil)
+	s := posters(t, r.URL, true)["slack"]
+	group := many(20)
+	for i := range group {
+		group[i].Text = strings.TrimSpace(strings.Repeat("some of it is here, ", 149)) + " end"
+	}
+	if err := s.Send(t.Context(), group); err != nil {
+		t.Fatal(err)
+	}
+	ends := 0
+	for _, q := range r.got() {
+		var m slackMessage
+		if err := json.Unmarshal(q.body, &m); err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for _, text := range sections(m) {
+			size += len(text)
+			ends += strings.Count(text, " end\n")
+		}
+		if size > 13_000 || len(m.Blocks) > 50 {
+			t.Errorf("a message of %d bytes, %d blocks", size, len(m.Blocks))
+		}
+	}
+	if ends != len(group) {
+		t.Errorf("%d of %d texts are whole", ends, len(group))
+	}
+}
+
 func TestJoinLeavesOutWholeLines(t *testing.T) {
 	lines := strings.Split(strings.Repeat("0123456789\n", 20), "\n")
 	same := func(s string) string { return s }

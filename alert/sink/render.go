@@ -13,8 +13,8 @@ import (
 const (
 	maxTitle    = 140  // characters, without the mark before it
 	maxLine     = 400  // characters; longer text goes on in the next line
-	maxText     = 2000 // characters
-	maxBreaks   = 20   // lines that a text may ask for
+	maxText     = 3000 // characters
+	maxBreaks   = 30   // lines that a text may ask for
 	maxSubjects = 8
 )
 
@@ -89,13 +89,14 @@ func paragraphs(text string) []string {
 	var lines []string
 	left := maxText
 	for part := range strings.SplitSeq(limit(text, 2*maxText), "\n") {
-		part = fit(disarm(part), left)
-		if part == "" {
+		if part = strings.TrimSpace(part); part == "" {
 			continue
 		}
-		if left -= len([]rune(part)); left < maxLine/4 || len(lines) == maxBreaks {
-			return append(wrap(lines, part), "…")
+		if left < maxLine/4 || len(lines) >= maxBreaks {
+			return append(lines, "…")
 		}
+		part = fit(disarm(part), left)
+		left -= len([]rune(part))
 		lines = wrap(lines, part)
 	}
 	return lines

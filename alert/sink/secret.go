@@ -99,3 +99,11 @@ func address(direct, file string, private bool) (*url.URL, error) {
 	}
 	return u, nil
 }
+
+// hidden is what of an address no error may tell.
+func hidden(u *url.URL) []string {
+	if u.RequestURI() == "/" {
+		return []string{u.String()}
+	}
+	return []string{u.String(), u.RequestURI()}
+}

@@ -87,6 +87,21 @@ func digest(of []string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// pack cuts things of these sizes into as few runs as it can, each of at most so much together and so many; one that is
+// too large by itself is a run of its own. Each run is from its first to before its second number.
+func pack(sizes []int, most, number int) [][2]int {
+	var runs [][2]int
+	sum := 0
+	for i, n := range sizes {
+		if last := len(runs) - 1; last >= 0 && sum+n <= most && i-runs[last][0] < number {
+			runs[last][1], sum = i+1, sum+n
+			continue
+		}
+		runs, sum = append(runs, [2]int{i, i + 1}), n
+	}
+	return runs
+}
+
 // A partly sends a group as several messages, and remembers while the group has to come again which of them are done
 // with, so that people are not told twice because something after it failed. The zero value is ready. It is safe for
 // several goroutines, which send one after the other.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"flag"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/spoor-dev/spoor/alert"
 	"github.com/spoor-dev/spoor/finding"
@@ -318,5 +321,50 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		} else if strings.Contains(err.Error(), "c2VjcmV0") || strings.Contains(err.Error(), "u:p@") {
 			t.Errorf("%s: the error tells the secret: %v", name, err)
 		}
+	}
+}
+
+func TestPack(t *testing.T) {
+	for _, c := range []struct {
+		sizes        []int
+		most, number int
+		want         string
+	}{
+		{nil, 10, 10, "[]"}, {[]int{5, 5, 1}, 10, 10, "[[0 2] [2 3]]"}, {[]int{50, 5, 5, 50}, 10, 10, "[[0 1] [1 3] [3 4]]"},
+		{[]int{1, 1, 1, 1, 1}, 10, 2, "[[0 2] [2 4] [4 5]]"}, {[]int{0, 0}, 0, 9, "[[0 2]]"},
+	} {
+		if got := fmt.Sprint(pack(c.sizes, c.most, c.number)); got != c.want {
+			t.Errorf("pack(%v, %d, %d) = %s; want %s", c.sizes, c.most, c.number, got, c.want)
+		}
+	}
+}
+
+func TestConfigurationsAreRead(t *testing.T) {
+	var c struct {
+		Webhook      WebhookConfig
+		Alertmanager AlertmanagerConfig
+		Slack        SlackConfig
+		PagerDuty    PagerDutyConfig
+		Telegram     TelegramConfig
+		Mail         MailConfig
+		File         FileConfig
+		Stream       StreamConfig
+	}
+	d := yaml.NewDecoder(strings.NewReader(`
+webhook: {name: a, url: u, url_file: u, secret_file: s, bearer_file: b, group: true, cloudevents: true, source: /s, private: true, timeout: 5s}
+alertmanager: {name: a, url: u, url_file: u, user: u, password_file: p, bearer_file: b, labels: {team: blue}, generator_url: g, lasts: 48h, private: true, timeout: 5s}
+slack: {name: a, url_file: u, private: true, timeout: 5s}
+pagerduty: {name: a, routing_key_file: r, url: u, source: s, client_url: c, private: true, timeout: 5s}
+telegram: {name: a, token_file: t, chat: "-100", thread: 7, url: u, private: true, timeout: 5s}
+mail: {name: a, server: h:25, tls: starttls, ca_file: c, user: u, password_file: p, from: f, to: [t], private: true, timeout: 5s}
+file: {name: a, path: p, max: 5, keep: 6}
+stream: {name: a, words: true}
+`))
+	d.KnownFields(true)
+	if err := d.Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	if c.Webhook.Timeout != 5*time.Second || c.Alertmanager.Lasts != 48*time.Hour || c.Mail.To[0] != "t" || c.Telegram.Thread != 7 || !c.Stream.Words || c.File.Keep != 6 || c.PagerDuty.RoutingKeyFile != "r" || !c.Slack.Private {
+		t.Errorf("%+v", c)
 	}
 }

@@ -37,10 +37,12 @@ func NewSlack(c SlackConfig) (*Slack, error) {
 	return s, nil
 }
 
-// Bounds of one message: Slack takes 50 blocks, and 3,000 characters in a section.
+// Bounds of one message: Slack takes 50 blocks, 3,000 characters in a section, and about 13,000 in all.
 const (
-	slackAlerts  = 10 // of two or three blocks each
-	slackSection = 2900
+	slackAlerts   = 10 // of at most four blocks each, and one between them
+	slackSections = 2  // for the text of an alert, besides the title
+	slackSection  = 2900
+	slackMessages = 12_000
 )
 
 // A slackMessage is the body for an incoming webhook. Nothing in it is parsed but what it marks by itself.
@@ -64,24 +66,29 @@ type slackText struct {
 	Verbatim bool   `json:"verbatim"` // no links to channels, people and hosts
 }
 
-// Send posts a group, ten alerts in a message.
+// Send posts a group, at most ten alerts in a message.
 func (s *Slack) Send(ctx context.Context, group []alert.Alert) error {
-	var parts [][]alert.Alert
-	var ids []string
-	for ; len(group) > 0; group = group[min(len(group), slackAlerts):] {
-		part := group[:min(len(group), slackAlerts)]
-		parts, ids = append(parts, part), append(ids, groupID(part))
+	sizes := make([]int, len(group))
+	for i, a := range group {
+		for _, b := range slackBlocks(a) {
+			sizes[i] += len(b.Text.Text)
+		}
+	}
+	runs := pack(sizes, slackMessages, slackAlerts)
+	ids := make([]string, len(runs))
+	for i, r := range runs {
+		ids[i] = groupID(group[r[0]:r[1]])
 	}
 	return s.at(s.partly.each(ids, func(i int) error {
 		to, err := address("", s.config.URLFile, s.config.Private)
 		if err != nil {
 			return err
 		}
-		body, err := encode(slackForm(parts[i]))
+		body, err := encode(slackForm(group[runs[i][0]:runs[i][1]]))
 		if err != nil {
 			return err
 		}
-		_, err = s.post(ctx, to, jsonHeader(), body, to.String(), to.RequestURI())
+		_, err = s.post(ctx, to, jsonHeader(), body, hidden(to)...)
 		return err
 	}))
 }
@@ -90,23 +97,36 @@ func (s *Slack) Send(ctx context.Context, group []alert.Alert) error {
 func slackForm(part []alert.Alert) slackMessage {
 	var m slackMessage
 	m.Parse = "none"
+	title, _ := Render(part[0])
+	m.Text = slackEscape.Replace(title)
+	if n := len(part) - 1; n > 0 {
+		m.Text += fmt.Sprintf(" (and %d more)", n)
+	}
 	for i, a := range part {
-		title, lines := Render(a)
-		title = slackEscape.Replace(title)
-		if i == 0 {
-			m.Text = title
-			if n := len(part) - 1; n > 0 {
-				m.Text += fmt.Sprintf(" (and %d more)", n)
-			}
-		} else {
+		if i > 0 {
 			m.Blocks = append(m.Blocks, slackBlock{Type: "divider"})
 		}
-		m.Blocks = append(m.Blocks, section("*"+strings.ReplaceAll(title, "*", "∗")+"*"))
-		if text := join(lines, slackSection, slackEscape.Replace); text != "" {
-			m.Blocks = append(m.Blocks, section(text))
-		}
+		m.Blocks = append(m.Blocks, slackBlocks(a)...)
 	}
 	return m
+}
+
+// slackBlocks are the sections about one alert.
+func slackBlocks(a alert.Alert) []slackBlock {
+	title, lines := Render(a)
+	blocks := []slackBlock{section("*" + strings.ReplaceAll(slackEscape.Replace(title), "*", "∗") + "*")}
+	for len(lines) > 0 && len(blocks) < slackSections {
+		n, size := 0, 0
+		for ; n < len(lines) && size+len(slackEscape.Replace(lines[n]))+1 <= slackSection; n++ {
+			size += len(slackEscape.Replace(lines[n])) + 1
+		}
+		blocks = append(blocks, section(slackEscape.Replace(strings.Join(lines[:n], "\n"))))
+		lines = lines[n:]
+	}
+	if len(lines) > 0 {
+		blocks = append(blocks, section(join(lines, slackSection, slackEscape.Replace)))
+	}
+	return blocks
 }
 
 func section(text string) slackBlock {

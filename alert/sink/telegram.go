@@ -73,6 +73,9 @@ func (t *Telegram) token() (string, error) {
 // maxTelegram bounds one message in bytes with its markup; Telegram takes 4,096 characters without it.
 const maxTelegram = 4000
 
+// between is what stands between two alerts in a message.
+const between = "\n\n"
+
 // A telegramMessage is the body of sendMessage.
 type telegramMessage struct {
 	Chat   string `json:"chat_id"`
@@ -86,19 +89,19 @@ type telegramMessage struct {
 
 // Send sends a group, as many alerts in a message as there is room for.
 func (t *Telegram) Send(ctx context.Context, group []alert.Alert) error {
-	var ids, texts []string
-	var from int // the first alert of the last text
+	texts, sizes := make([]string, len(group)), make([]int, len(group))
 	for i, a := range group {
-		text := telegramForm(a)
-		if n := len(texts) - 1; n >= 0 && len(texts[n])+2+len(text) <= maxTelegram {
-			texts[n] += "\n\n" + text
-			ids[n] = groupID(group[from : i+1])
-			continue
-		}
-		from = i
-		texts, ids = append(texts, text), append(ids, groupID(group[i:i+1]))
+		texts[i] = telegramForm(a)
+		sizes[i] = len(texts[i]) + len(between)
 	}
-	return t.at(t.partly.each(ids, func(i int) error { return t.one(ctx, texts[i]) }))
+	runs := pack(sizes, maxTelegram+len(between), len(group))
+	ids := make([]string, len(runs))
+	for i, r := range runs {
+		ids[i] = groupID(group[r[0]:r[1]])
+	}
+	return t.at(t.partly.each(ids, func(i int) error {
+		return t.one(ctx, strings.Join(texts[runs[i][0]:runs[i][1]], between))
+	}))
 }
 
 // one sends one message.

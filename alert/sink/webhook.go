@@ -85,11 +85,7 @@ func (w *Webhook) keys() (keys [][]byte, written []string, err error) {
 // Send posts a group.
 func (w *Webhook) Send(ctx context.Context, group []alert.Alert) error {
 	if w.config.Group {
-		body, kind, err := w.groupBody(group)
-		if err == nil {
-			err = w.one(ctx, groupID(group), kind, body)
-		}
-		return w.at(err)
+		return w.at(w.sendGroup(ctx, group))
 	}
 	ids := make([]string, len(group))
 	for i, a := range group {
@@ -102,6 +98,33 @@ func (w *Webhook) Send(ctx context.Context, group []alert.Alert) error {
 		}
 		return w.one(ctx, ids[i], kind, body)
 	}))
+}
+
+// maxGroupBody is how large a message about several alerts gets, in bytes.
+const maxGroupBody = 256 << 10
+
+// sendGroup posts a group in one message, or several if it is large.
+func (w *Webhook) sendGroup(ctx context.Context, group []alert.Alert) error {
+	sizes := make([]int, len(group))
+	for i, a := range group {
+		body, _, err := w.body(a)
+		if err != nil {
+			return err
+		}
+		sizes[i] = len(body) + 1
+	}
+	runs := pack(sizes, maxGroupBody, len(group))
+	ids := make([]string, len(runs))
+	for i, r := range runs {
+		ids[i] = groupID(group[r[0]:r[1]])
+	}
+	return w.partly.each(ids, func(i int) error {
+		body, kind, err := w.groupBody(group[runs[i][0]:runs[i][1]])
+		if err != nil {
+			return err
+		}
+		return w.one(ctx, ids[i], kind, body)
+	})
 }
 
 // one posts one message.
@@ -123,9 +146,7 @@ func (w *Webhook) one(ctx context.Context, id, kind string, body []byte) error {
 		h.Set("Authorization", "Bearer "+token)
 		hide = append(hide, token)
 	}
-	if w.config.URLFile != "" {
-		hide = append(hide, to.String(), to.RequestURI())
-	}
+	hide = append(hide, hidden(to)...)
 	at := strconv.FormatInt(w.now().Unix(), 10)
 	signatures := make([]string, len(keys))
 	for i, k := range keys {

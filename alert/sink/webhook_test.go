@@ -124,6 +124,34 @@ func TestWebhookIsSigned(t *testing.T) {
 	}
 }
 
+func TestWebhookGroupsAreBounded(t *testing.T) {
+	r := newReceiver(t, nil)
+	w := posters(t, r.URL, true)["webhookgroup"]
+	group := many(100)
+	for i := range group {
+		group[i].Text = strings.Repeat("x", 9000)
+	}
+	if err := w.Send(t.Context(), group); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, q := range r.got() {
+		var m struct{ Alerts []struct{ Key string } }
+		if err := json.Unmarshal(q.body, &m); err != nil || len(q.body) > maxGroupBody+100 {
+			t.Errorf("a message of %d bytes, %v", len(q.body), err)
+		}
+		for _, a := range m.Alerts {
+			if a.Key != group[n].Key {
+				t.Fatalf("alert %d is %s; want %s", n, a.Key, group[n].Key)
+			}
+			n++
+		}
+	}
+	if n != len(group) || len(r.got()) < 4 {
+		t.Errorf("%d alerts in %d messages", n, len(r.got()))
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	f.Add("id", "1614265330", "v1,AAAA v1a,x", "whsec_x", []byte("{}"))
 	f.Add("msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", testKey, []byte(`{"test": 2432232315}`))
