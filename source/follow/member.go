@@ -246,10 +246,22 @@ func (s *Source) headers(ctx context.Context, m *member, from uint64, n int) ([]
 			return list[:i:i], began, nil
 		}
 	}
-	if n > 1 {
-		s.mu.Lock()
+	s.mu.Lock()
+	isOther := false
+	for _, h := range list {
+		before, ok := m.said[h.Point.Height]
+		isOther = isOther || ok && before != h.Point.Hash
+	}
+	if isOther {
+		m.branch++
+		clear(m.said)
+	} else if n > 1 {
 		m.unlinks, m.headless = 0, 0
-		s.mu.Unlock()
+	}
+	s.mu.Unlock()
+	if isOther { // nothing that it said before can be relied on, its head least of all
+		s.look(ctx, m)
+		return nil, began, errors.New("it has changed its branch meanwhile")
 	}
 	return list, began, nil
 }

@@ -37,6 +37,10 @@ func (s *Source) window(ctx context.Context, t target, from uint64, parent flow.
 			return window{giver: m, forked: true}
 		}
 		top := list[len(list)-1]
+		if h := t.head.Point; top.Point.Height == h.Height && top.Point.Hash != h.Hash {
+			s.look(ctx, m)
+			continue // it has left that branch meanwhile
+		}
 		by, against := s.sayers(ctx, t.by, m, top)
 		// Of nodes that have the same block above, and say different ones here, one made it up. All have to show theirs.
 		for o, h := range against {
