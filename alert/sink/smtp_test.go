@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/mail"
 	"net/textproto"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -332,4 +333,25 @@ func TestMailServersOnPrivateNetworksAreClosedUnlessConfigured(t *testing.T) {
 	if lines, _ := p.got(); len(lines) > 0 {
 		t.Errorf("a private host was asked: %q", lines)
 	}
+}
+
+// TestNothingIsLeftRunning closes sinks that have spoken, with receivers that still listen.
+func TestNothingIsLeftRunning(t *testing.T) {
+	before := runtime.NumGoroutine()
+	t.Run("speak", func(t *testing.T) {
+		r := newReceiver(t, nil)
+		for kind, s := range posters(t, r.URL, true) {
+			if err := s.Send(t.Context(), many(3)); err != nil {
+				t.Errorf("%s: %v", kind, err)
+			}
+		}
+		if err := must(NewMail(mailConfig((&post{}).start(t)))).Send(t.Context(), many(3)); err != nil {
+			t.Error(err)
+		}
+		refusing := &post{answers: map[string]string{"RCPT": "550 nobody"}}
+		if err := must(NewMail(mailConfig(refusing.start(t)))).Send(t.Context(), many(3)); !errors.Is(err, alert.ErrRefused) {
+			t.Errorf("error %v; want %v", err, alert.ErrRefused)
+		}
+	})
+	waitFor(t, "all goroutines to end", func() bool { return runtime.NumGoroutine() <= before })
 }
