@@ -18,8 +18,6 @@ import (
 	"github.com/spoor-dev/spoor/source/follow"
 )
 
-var _ follow.Node = (*evmrpc.Node)(nil)
-
 func open(t testing.TB, c evmrpc.Config) *evmrpc.Node {
 	t.Helper()
 	n, err := evmrpc.Open(c)
