@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/spoor-dev/spoor/alert"
@@ -21,15 +22,16 @@ type block struct {
 	seen  Seen
 	log   *blockLog
 
-	groups  []*group
-	reopen  []Reopen
-	touches int64
-	held    int64              // alerts that stand in a summary only
-	causes  map[string]flow.Tx // of what was set aside, by name on the desk
-	asked   map[flow.Account]bool
-	hits    []hit
-	found   []int
-	dusty   map[*listed]int64
+	groups    []*group
+	reopen    []Reopen
+	touches   int64
+	held      int64              // alerts that stand in a summary only
+	troubles  map[string]trouble // of what goes wrong with cases, by name on the desk
+	asked     map[flow.Account]bool
+	hits      []hit
+	found     []int
+	dusty     []int64 // by list, what was counted and not told
+	gave, got []sum   // of one transaction
 }
 
 // A group is what there is to say about one case or list.
@@ -64,11 +66,9 @@ func (b *block) eat() (News, error) {
 		if !ok {
 			return News{}, errors.New("a transaction of the block has another place")
 		}
-		if err := b.touch(t, &txs[i]); err != nil {
-			return News{}, err
-		}
+		b.touch(t, &txs[i])
 	}
-	b.dusty = map[*listed]int64{}
+	b.dusty = make([]int64, len(b.lists.all))
 	for i := range txs {
 		if err := b.scan(&txs[i]); err != nil {
 			return News{}, err
@@ -100,13 +100,10 @@ func (b *block) eat() (News, error) {
 }
 
 // touch lets the rules look at what one transaction did to one case.
-func (b *block) touch(t trace.Touch, tx *flow.Tx) error {
+func (b *block) touch(t trace.Touch, tx *flow.Tx) {
 	s := b.seats[t.ID]
 	if t.Err != nil {
-		if b.causes == nil {
-			b.causes = map[string]flow.Tx{}
-		}
-		b.causes[t.ID] = *tx
+		b.fail(s, tx, t.Err)
 	}
 	g := b.group(s.open.ID, nil)
 	v := &view{config: &b.config, desk: b.desk, world: b.world, log: b.log, tx: tx, hops: s.hopsOf(t)}
@@ -123,7 +120,25 @@ func (b *block) touch(t trace.Touch, tx *flow.Tx) error {
 	s.move(v)
 	s.dormant(v)
 	s.burn(v)
-	return s.habits(v)
+	if err := s.habits(v); err != nil {
+		b.fail(s, tx, err)
+	}
+}
+
+// A trouble is what goes wrong with a case in a block: the first that does.
+type trouble struct {
+	tx  flow.Hash // zero if it is of no transaction
+	err error
+}
+
+func (b *block) fail(s *seat, tx *flow.Tx, err error) {
+	t := trouble{err: err}
+	if tx != nil {
+		t.tx = tx.ID
+	}
+	if _, known := b.troubles[s.id]; !known {
+		b.troubles[s.id] = t
+	}
 }
 
 // vouches is World.Vouched, asked once for each asset of a block.
@@ -136,22 +151,21 @@ func (b *block) vouches(a flow.Asset) bool {
 	return v
 }
 
-// asides says once which cases are set aside, or stand still under some rules.
+// asides says once which cases are set aside, or are not followed as they should be.
 func (b *block) asides(p flow.Point) (alerts []alert.Alert, again []Reopen) {
-	aside := map[string]bool{}
-	say := func(id string, severity finding.Severity, title string, err error) {
-		owner := caseOf(id)
-		tx, key := flow.Hash{}, fmt.Sprintf("block-%d", p.Height)
-		if cause, ok := b.causes[id]; ok {
-			tx, key = cause.ID, cause.ID.String()
+	say := func(id string, severity finding.Severity, title string, t trouble) {
+		owner, key := caseOf(id), fmt.Sprintf("block-%d", p.Height)
+		if !t.tx.IsZero() {
+			key = t.tx.String()
 		}
-		text := finding.Clean(err.Error(), 500)
+		text := finding.Clean(t.err.Error(), 500)
 		alerts = append(alerts, alert.Alert{
 			Key: owner + "/aside/" + p.Chain.String() + "/" + key, Kind: alert.State, Severity: severity, Case: owner,
-			Title: title, Text: text + ". Close the case and open it anew.", Chain: p.Chain, At: p, Tx: tx, Seen: b.seen.At,
+			Title: title, Text: text + ". The case is to be opened anew.", Chain: p.Chain, At: p, Tx: t.tx, Seen: b.seen.At,
 		})
 		again = append(again, Reopen{owner, text})
 	}
+	aside := map[string]bool{}
 	for _, a := range b.desk.Aside() {
 		if a.Chain != p.Chain {
 			continue
@@ -159,15 +173,17 @@ func (b *block) asides(p flow.Point) (alerts []alert.Alert, again []Reopen) {
 		aside[a.ID] = true
 		if !b.told[a.ID] {
 			b.mark(a.ID, true)
-			say(a.ID, finding.High, "A case is no longer followed", a.Err)
+			say(a.ID, finding.High, "A case is no longer followed", trouble{b.troubles[a.ID].tx, a.Err})
 		}
 	}
-	for _, id := range b.seatsOn(p.Chain) {
-		if b.told[id] && !aside[id] {
+	for _, id := range slices.Sorted(maps.Keys(b.told)) {
+		if s := b.seats[id]; s != nil && b.told[id] && !aside[id] && s.chain == p.Chain {
 			b.mark(id, false)
 		}
-		if _, failed := b.causes[id]; failed && !aside[id] {
-			say(id, finding.Medium, "A case is followed in part", trace.ErrBudget)
+	}
+	for _, id := range slices.Sorted(maps.Keys(b.troubles)) {
+		if !aside[id] {
+			say(id, finding.Medium, "A case is followed in part", b.troubles[id])
 		}
 	}
 	return alerts, again

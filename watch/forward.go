@@ -58,15 +58,9 @@ func (w *Watch) Forward(ctx context.Context, world World, s Seen) (News, error) 
 	if ch.known && p.Height <= ch.tip.Height {
 		return News{}, fmt.Errorf("watch %s above %s: %w", p, ch.tip, trace.ErrOrder)
 	}
-	for _, id := range w.seatsOn(p.Chain) {
-		if seat := w.seats[id]; seat.stale {
-			if err := seat.remake(world); err != nil {
-				return News{}, err
-			}
-		}
-	}
 	log := &blockLog{at: p, before: ch.tip, known: ch.known}
-	b := &block{Watch: w, ctx: ctx, world: world, seen: s, log: log}
+	b := &block{Watch: w, ctx: ctx, world: world, seen: s, log: log, troubles: map[string]trouble{}}
+	b.remake(ch, p.Chain)
 	news, err := b.eat()
 	if err != nil {
 		w.desk.Undo(p.Chain, flow.Pos{Height: p.Height})
@@ -91,26 +85,32 @@ func (ch *chainState) forget(n int) {
 	}
 }
 
-// seatsOn are the names of the cases on a chain, in order.
-func (w *Watch) seatsOn(c flow.Chain) []string {
-	var ids []string
-	for id, s := range w.seats {
-		if s.chain == c {
-			ids = append(ids, id)
+// remake makes anew what a Back or a Restore has left behind.
+func (b *block) remake(ch *chainState, c flow.Chain) {
+	if !ch.stale {
+		return
+	}
+	ch.stale = false
+	for _, s := range b.seats {
+		if s.chain == c && s.stale {
+			if err := s.remake(b.world); err != nil {
+				b.fail(s, nil, err)
+			}
 		}
 	}
-	slices.Sort(ids)
-	return ids
 }
 
 func (w *Watch) detectorsBack(p flow.Point) {
 	for _, s := range w.seats {
-		if s.chain != p.Chain || s.detector == nil || s.stale {
+		if s.chain != p.Chain || s.stale {
 			continue
 		}
-		if _, err := s.detector.Undo(flow.Pos{Height: p.Height}); err != nil {
-			s.stale = true
+		if s.detector != nil {
+			if _, err := s.detector.Undo(flow.Pos{Height: p.Height}); err == nil {
+				continue
+			}
 		}
+		s.stale, w.chain(p.Chain).stale = true, true
 	}
 }
 
@@ -124,7 +124,9 @@ func (w *Watch) Back(p flow.Point) {
 	w.desk.Undo(p.Chain, flow.Pos{Height: p.Height})
 	w.detectorsBack(p)
 	for _, s := range w.seats {
-		s.stale = s.stale || s.chain == p.Chain && p.Height <= max(s.since, ch.lost)
+		if s.chain == p.Chain && p.Height <= max(s.since, ch.lost) {
+			s.stale, ch.stale = true, true
+		}
 	}
 	for n := len(ch.log) - 1; n >= 0 && ch.log[n].at.Height >= p.Height; n-- {
 		l := ch.log[n]

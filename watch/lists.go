@@ -100,7 +100,9 @@ func (x *lists) enter(list int, a flow.Account, at uint32) {
 
 // at is the account at a place, and the number of its list.
 func (x *lists) at(place uint32) (list int, a flow.Account) {
-	list = sort.Search(len(x.all), func(i int) bool { return x.all[i].first > place }) - 1
+	if len(x.all) > 1 {
+		list = sort.Search(len(x.all), func(i int) bool { return x.all[i].first > place }) - 1
+	}
 	l := x.all[list]
 	return list, l.Accounts[place-l.first]
 }

@@ -48,7 +48,7 @@ func (w *Watch) Pending(world World, tx flow.Tx, seen time.Time) []alert.Alert {
 	give := func(o owner, m *flow.Movement, h hit) {
 		a := gives[o]
 		if a == nil {
-			a = &activity{gives: true}
+			a = &activity{}
 			gives[o] = a
 			order = append(order, o)
 		}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/spoor-dev/spoor/alert"
+	"github.com/spoor-dev/spoor/detect"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/trace"
 )
@@ -120,6 +121,53 @@ func TestACaseThatIsSetAsideIsSaidOnce(t *testing.T) {
 	w.Back(g.blocks[2].Point)
 	if n := forward(t, w, g, g.blocks[2]); len(n.Reopen) != 1 || w.Stats().Aside != 1 {
 		t.Errorf("once more: %s", lines(n.Alerts))
+	}
+}
+
+// A case whose habits cannot be looked for is followed all the same.
+func TestTroubleWithHabits(t *testing.T) {
+	g := newWorld(blocks(t, `
+block 1 aa time=1700000000
+eth:victim eth:thief ETH 1000
+block 2 bb time=1700000060
+eth:thief eth:a ETH 100
+block 3 cc time=1700000120
+eth:thief eth:b ETH 100
+`)...)
+	w := New(Config{})
+	opens(t, w, g, heist())
+	forward(t, w, g, g.blocks[0])
+	w.seats[seatID("heist", textEth)].detector = must(detect.New(flow.Bitcoin, detect.Options{}))
+	n := forward(t, w, g, g.blocks[1])
+	if len(n.Alerts) != 2 || n.Alerts[0].Finding == nil || n.Alerts[1].Title != "A case is followed in part" || n.Alerts[1].Tx != g.blocks[1].Txs[0].ID || len(n.Reopen) != 1 {
+		t.Errorf("%s %+v", lines(n.Alerts), n.Reopen)
+	}
+	if n := forward(t, w, g, g.blocks[2]); len(n.Alerts) != 1 || len(n.Reopen) != 0 {
+		t.Errorf("and then: %s", lines(n.Alerts))
+	}
+	w.Back(g.blocks[2].Point)
+	if forward(t, w, g, g.blocks[2]); w.seats[seatID("heist", textEth)].detector == nil {
+		t.Error("it was not made anew")
+	}
+}
+
+func TestACaseThatIsClosedWhileItIsAside(t *testing.T) {
+	g := newWorld(blocks(t, "block 1 aa time=1\neth:victim eth:thief ETH 100\nblock 2 bb time=2\neth:thief eth:a ETH 1\nblock 3 cc time=3\neth:thief eth:a ETH 1\n")...)
+	w := New(Config{})
+	c := heist()
+	c.Options.Budget.Transactions = 1
+	opens(t, w, g, c)
+	for _, b := range g.blocks {
+		forward(t, w, g, b)
+	}
+	w.Close("heist")
+	for _, back := range []int{2, 1} {
+		w.Back(g.blocks[back].Point)
+	}
+	for _, b := range g.blocks[1:] {
+		if n := forward(t, w, g, b); len(n.Alerts)+len(n.Reopen) != 0 {
+			t.Errorf("of a closed case: %s", lines(n.Alerts))
+		}
 	}
 }
 

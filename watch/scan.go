@@ -46,7 +46,7 @@ func (b *block) scan(tx *flow.Tx) error {
 		for to < len(b.hits) && b.hits[to].list == b.hits[from].list {
 			to++
 		}
-		if err := b.active(tx, b.lists.all[b.hits[from].list], b.hits[from:to]); err != nil {
+		if err := b.active(tx, b.hits[from].list, b.hits[from:to]); err != nil {
 			return err
 		}
 		from = to
@@ -69,7 +69,7 @@ func (b *block) look(tx *flow.Tx, m *flow.Movement, h hit, l *flow.Leg) {
 	dusty := l.Amount.IsZero() || !b.vouches(m.Asset)
 	for _, n := range b.found {
 		if dusty {
-			b.dusty[b.lists.all[n]]++
+			b.dusty[n]++
 			continue
 		}
 		h.list = n
@@ -92,37 +92,72 @@ func (b *block) unnamed(tx *flow.Tx, a flow.Account, asset flow.Asset) {
 }
 
 // active says what accounts of one list did in one transaction.
-func (b *block) active(tx *flow.Tx, l *listed, hits []hit) error {
-	gave, got := activity{gives: true}, activity{}
+func (b *block) active(tx *flow.Tx, n int, hits []hit) error {
+	l := b.lists.all[n]
+	b.gave, b.got = b.gave[:0], b.got[:0]
 	for _, h := range hits {
 		m := &tx.Movements[h.movement]
 		switch {
 		case h.gives:
-			gave.add(tx, m, h)
+			b.gave = plus(b.gave, m.Asset, m.In[h.leg].Amount)
 		case !changes(m, m.Out[h.leg].Account):
-			got.add(tx, m, h)
-		default:
-			gave.back = plus(gave.back, m.Asset, m.Out[h.leg].Amount)
+			b.got = plus(b.got, m.Asset, m.Out[h.leg].Amount)
 		}
 	}
-	gave.settle()
-	small := 0
-	got.keep(func(s sum) bool {
-		v, ok := s.total.Amount()
-		return !ok || !v.Less(b.smallest(l, s.asset))
-	}, &small)
-	gave.keep(func(s sum) bool { return s.total.Compare(flow.Sum{}) > 0 }, &small)
-	b.dusty[l] += int64(small)
-	if len(gave.sums) > 0 {
-		b.listed(&listGave, tx, l, &gave, "gave", "to")
-		if err := b.woken(tx, l, &gave); err != nil {
+	for _, h := range hits {
+		m := &tx.Movements[h.movement]
+		if !h.gives && changes(m, m.Out[h.leg].Account) {
+			b.gave = minus(b.gave, m.Asset, m.Out[h.leg].Amount)
+		}
+	}
+	var gave, got *activity // nil if there is nothing to tell
+	for _, h := range hits {
+		m := &tx.Movements[h.movement]
+		switch {
+		case h.gives && b.enough(b.gave, m.Asset, flow.NewAmount(1)):
+			if gave == nil {
+				gave = &activity{}
+			}
+			gave.add(tx, m, h)
+		case h.gives:
+			b.dusty[n]++
+		case changes(m, m.Out[h.leg].Account):
+		case b.enough(b.got, m.Asset, b.smallest(l, m.Asset)):
+			if got == nil {
+				got = &activity{}
+			}
+			got.add(tx, m, h)
+		default:
+			b.dusty[n]++
+		}
+	}
+	if gave != nil {
+		gave.settle(b.gave)
+		b.listed(&listGave, tx, l, gave, "gave", "to")
+		if err := b.woken(tx, l, gave); err != nil {
 			return err
 		}
 	}
-	if len(got.sums) > 0 {
-		b.listed(&listGot, tx, l, &got, "got", "from")
+	if got != nil {
+		b.listed(&listGot, tx, l, got, "got", "from")
 	}
 	return nil
+}
+
+// enough reports whether there is as much of an asset among some sums.
+func (b *block) enough(sums []sum, a flow.Asset, least flow.Amount) bool {
+	i := slices.IndexFunc(sums, func(s sum) bool { return s.asset == a })
+	return i >= 0 && sums[i].total.Compare(flow.Sum{}.Plus(least)) >= 0
+}
+
+// minus takes an amount off the sum of an asset, down to nothing.
+func minus(sums []sum, a flow.Asset, v flow.Amount) []sum {
+	i := slices.IndexFunc(sums, func(s sum) bool { return s.asset == a })
+	if i >= 0 {
+		left, _ := sums[i].total.Minus(flow.Sum{}.Plus(v))
+		sums[i].total = flow.Sum{}.Plus(left)
+	}
+	return sums
 }
 
 // changes reports whether an account that takes in a movement gives in it, too.
@@ -132,9 +167,7 @@ func changes(m *flow.Movement, a flow.Account) bool {
 
 // activity is what accounts of a list gave or got in one transaction.
 type activity struct {
-	gives    bool
 	sums     []sum
-	back     []sum // what came back to who gave it
 	who      []flow.Account
 	others   []flow.Account
 	evidence []finding.Fact
@@ -179,40 +212,13 @@ func largest(legs []flow.Leg, but flow.Account) (a flow.Account) {
 	return a
 }
 
-// settle takes off what came back.
-func (c *activity) settle() {
-	for _, back := range c.back {
-		for i := range c.sums {
-			if s := &c.sums[i]; s.asset == back.asset {
-				left, _ := s.total.Minus(back.total)
-				s.total = flow.Sum{}.Plus(left)
+// settle takes the sums after what came back.
+func (c *activity) settle(sums []sum) {
+	for i := range c.sums {
+		for _, s := range sums {
+			if s.asset == c.sums[i].asset {
+				c.sums[i] = s
 			}
-		}
-	}
-}
-
-// keep keeps the assets of which there is enough, and counts the legs of the others.
-func (c *activity) keep(enough func(sum) bool, small *int) {
-	var poor []flow.Asset
-	c.sums = slices.DeleteFunc(c.sums, func(s sum) bool {
-		if enough(s) {
-			return false
-		}
-		poor = append(poor, s.asset)
-		return true
-	})
-	if len(poor) == 0 {
-		return
-	}
-	all := len(c.evidence)
-	c.evidence = slices.DeleteFunc(c.evidence, func(f finding.Fact) bool { return slices.Contains(poor, f.Asset) })
-	*small += all - len(c.evidence)
-	c.who, c.others = nil, nil
-	for _, f := range c.evidence {
-		if c.gives {
-			c.meet(f.From, f.To)
-		} else {
-			c.meet(f.To, f.From)
 		}
 	}
 }
@@ -292,14 +298,15 @@ func (b *block) awake(tx *flow.Tx, l *listed, a flow.Account, rest int64, c *act
 
 // countDust adds what was counted in the block.
 func (b *block) countDust() {
-	for l, n := range b.dusty {
+	for i, n := range b.dusty {
 		if n == 0 {
 			continue
 		}
-		old := *l.dust
-		l.dust.total += n
-		l.dust.since += n
-		b.log.undo = append(b.log.undo, func() { *l.dust = old })
+		d := b.lists.all[i].dust
+		old := *d
+		d.total += n
+		d.since += n
+		b.log.undo = append(b.log.undo, func() { *d = old })
 	}
 }
 

@@ -148,7 +148,7 @@ func (w *Watch) again(c Case) error {
 		if err != nil {
 			return err
 		}
-		s.stale = true
+		s.stale, w.chain(chain).stale = true, true
 		o.seats = append(o.seats, s)
 	}
 	w.hold(o)

@@ -47,9 +47,9 @@ type seat struct {
 	clean   int // the ledger that says the least, or lead
 
 	last     map[trace.Holder]int64 // when claim last came or went
-	detector *detect.Detector
-	stale    bool   // last and detector are to be made anew from the edges
-	since    uint64 // up to this block, last and detector cannot be taken back
+	detector *detect.Detector       // nil if habits are not looked for, after an error
+	stale    bool                   // last and detector are to be made anew from the edges
+	since    uint64                 // up to this block, last and detector cannot be taken back
 }
 
 // dust is what was counted and not told of one list.
@@ -64,6 +64,7 @@ type chainState struct {
 	tip   flow.Point // the newest block
 	log   []*blockLog
 	lost  uint64 // up to this block, nothing can be taken back here
+	stale bool   // a seat is
 }
 
 // New is a Watch that holds nothing. On each chain it stands where the first case or the first block is.
@@ -207,37 +208,37 @@ func newSeat(o *opened, chain flow.Chain, c *trace.Case) (*seat, error) {
 // ledger is the one that leads.
 func (s *seat) ledger() *trace.Ledger { return s.ledgers[s.lead] }
 
-// remake makes last and the detector anew from the edges.
+// remake makes last and the detector anew from the edges. After an error there is no detector.
 func (s *seat) remake(w World) error {
-	s.last = map[trace.Holder]int64{}
+	s.last, s.detector, s.stale = map[trace.Holder]int64{}, nil, false
 	s.sourceTimes()
-	var err error
-	if s.detector, err = detect.New(s.chain, detect.Options{}); err != nil {
+	d, err := detect.New(s.chain, detect.Options{})
+	if err != nil {
 		return err
 	}
 	var g hops
-	flush := func() error {
+	flush := func() {
 		for i := range g.all {
 			h := &g.all[i]
 			s.touch(nil, h)
-			if _, err := s.detector.Apply(s.event(h, w)); err != nil {
-				return fmt.Errorf("case %.80q: habits: %w", s.open.ID, err)
+			if err == nil {
+				_, err = d.Apply(s.event(h, w))
 			}
 		}
 		g.all = g.all[:0]
 		clear(g.place)
-		return nil
 	}
 	for e := range s.ledger().Edges(0) {
 		if n := len(g.all); n > 0 && g.all[n-1].tx != e.Tx {
-			if err := flush(); err != nil {
-				return err
-			}
+			flush()
 		}
 		g.add(&e, s.lead, len(s.ledgers), true)
 	}
-	s.stale = false
-	return flush()
+	if flush(); err != nil {
+		return fmt.Errorf("case %.80q: habits of thieves: %w", s.open.ID, err)
+	}
+	s.detector = d
+	return nil
 }
 
 // Stats counts.

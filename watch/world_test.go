@@ -280,3 +280,8 @@ func of(all []alert.Alert, rule string) []alert.Alert {
 }
 
 var errWorld = errors.New("the disk is gone")
+
+// stolenBy is the theft of all of an asset that leaves an account.
+func stolenBy(a flow.Account, asset flow.Asset) trace.Theft {
+	return trace.Theft{Sources: []trace.Source{trace.Outflow{Account: a, Asset: asset}}}
+}
