@@ -27,6 +27,7 @@ type journey struct {
 	o     Options
 	s     *Store
 	final map[flow.Chain]uint64
+	fills []flow.Block // what the step at hand fills in, in this order
 	floor map[flow.Chain]int // this many blocks were made durable
 
 	mu      sync.Mutex
@@ -105,7 +106,8 @@ func (j *journey) step() string {
 		}
 		return what
 	}
-	switch n := j.rnd.IntN(20); {
+	dice := j.rnd.IntN(20)
+	switch n := dice; {
 	case n < 3:
 		blocks := j.maker.Blocks(c)
 		if len(blocks) == 0 {
@@ -141,6 +143,24 @@ func (j *journey) step() string {
 		return "reopen"
 	}
 	var batch []flow.Block
+	if dice >= 16 {
+		for range 1 + j.rnd.IntN(6) {
+			c := storetest.Chains()[j.rnd.IntN(4)]
+			if b, ok := j.maker.Missing(c); ok && b.Point.Height < j.final[c] {
+				batch = append(batch, b)
+				j.maker.Insert(b)
+			}
+		}
+		j.fills = batch
+		n, err := j.s.Fill(ctx, batch)
+		if n != len(batch) {
+			j.t.Fatalf("fill of %d = %d, %v", len(batch), n, err)
+		}
+		if n > 0 {
+			j.synced()
+		}
+		return check("fill", err)
+	}
 	for range 1 + j.rnd.IntN(6) {
 		batch = append(batch, j.maker.Next(storetest.Chains()[j.rnd.IntN(4)]))
 	}
@@ -175,10 +195,21 @@ func (j *journey) survive(what string, struck crash, before chains, floor map[fl
 		t.Fatalf("%s: %v", what, err)
 	}
 	want := chains{}
+	unfilled := false
+	for _, b := range j.fills {
+		_, err := snap.Point(t.Context(), b.Point.Chain, b.Point.Height)
+		if err == nil && unfilled {
+			t.Fatalf("%s: %s was filled in and one before it was not", what, b.Point)
+		}
+		unfilled = unfilled || err != nil
+	}
 	for c, blocks := range before {
 		after := j.maker.Blocks(c)
 		if len(after) > len(blocks) {
-			blocks = after
+			blocks = slices.DeleteFunc(after, func(b flow.Block) bool {
+				_, err := snap.Point(t.Context(), c, b.Point.Height)
+				return err != nil && slices.ContainsFunc(j.fills, func(f flow.Block) bool { return f.Point == b.Point })
+			})
 		}
 		points, err := snap.Recent(t.Context(), c, len(blocks)+1)
 		if err != nil {
@@ -206,6 +237,17 @@ func (j *journey) survive(what string, struck crash, before chains, floor map[fl
 	if n, err := s.Append(t.Context(), []flow.Block{m.Next(storetest.Ethereum)}); n != 1 || err != nil {
 		t.Fatalf("%s: append after the crash = %d, %v", what, n, err)
 	}
+	// And back, as far as it can be.
+	left := m.Blocks(storetest.Ethereum)
+	for len(left) > 0 && err == nil {
+		if err = s.Undo(t.Context(), left[len(left)-1].Point); err == nil {
+			left = left[:len(left)-1]
+		}
+	}
+	if want[storetest.Ethereum] = left; err != nil && !errors.Is(err, store.ErrFinal) {
+		t.Fatalf("%s: undo after the crash: %v", what, err)
+	}
+	compare(t, what+", and back", s, replayed(t, nonEmpty(want)))
 	if err := s.Close(); err != nil {
 		t.Fatalf("%s: close after the crash: %v", what, err)
 	}
@@ -216,13 +258,14 @@ func travel(t *testing.T, seed uint64, steps, rate int, bulk bool) (crashes int)
 	mem := vfs.NewCrashableMem()
 	j := &journey{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), maker: storetest.NewSeededMaker(seed), mem: mem,
 		final: map[flow.Chain]uint64{}, floor: map[flow.Chain]int{}, chance: rand.New(rand.NewPCG(seed, 8))}
-	j.o = Options{Bulk: bulk, SegmentMovements: 8, CacheBytes: 1 << 20, MinFreeBytes: 1, fs: errorfs.Wrap(mem, errorfs.InjectorFunc(j.strike))}
+	j.o = Options{Bulk: bulk, SegmentMovements: 8, fewMoves: 3, CacheBytes: 1 << 20, MinFreeBytes: 1, fs: errorfs.Wrap(mem, errorfs.InjectorFunc(j.strike))}
 	j.open()
 	for i := range steps {
 		before, floor := j.state(), maps.Clone(j.floor)
 		j.mu.Lock()
 		j.rate = rate
 		j.mu.Unlock()
+		j.fills = nil
 		what := j.step()
 		j.mu.Lock()
 		struck := j.crashes

@@ -357,7 +357,7 @@ func (f *filler) name(keys []string) (err error) {
 	if err := s.handLocked(batch); err != nil {
 		return err
 	}
-	l.filledID, l.known = l.nextID, l.nextID
+	l.filledID, l.known, f.seg.nextID = l.nextID, l.nextID, l.nextID
 	return nil
 }
 
