@@ -89,6 +89,18 @@ func (r *reader) take(s source.Step) error {
 	return nil
 }
 
+func (r *reader) fail(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.wrong = err
+}
+
+func (r *reader) wrongNow() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.wrong
+}
+
 func (r *reader) tip() flow.Point {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +118,8 @@ type world struct {
 	read   *reader
 	events []follow.Event
 	evMu   sync.Mutex
-	halt   func() error // ends the stream, waits for it, and returns what was wrong with it
+	taken  func(source.Step) // if any, told of each step that the reader took
+	halt   func() error      // ends the stream, waits for it, and returns what was wrong with it
 }
 
 // stop ends the stream, in which nothing may have been wrong.
@@ -146,27 +159,33 @@ func newWorld(t testing.TB, cfg follow.Config, nodes ...*followtest.Node) *world
 }
 
 // start lets the reader follow from what it holds.
-func (w *world) start() {
+func (w *world) start() { w.startFrom(w.read.known()) }
+
+// startFrom lets the reader follow as if it held these.
+func (w *world) startFrom(known []flow.Point) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for step, err := range w.src.Steps(ctx, w.read.known()) {
+		for step, err := range w.src.Steps(ctx, known) {
 			if err == nil {
 				err = w.read.take(step)
 			}
 			if err != nil {
 				if ctx.Err() == nil {
-					w.read.wrong = err
+					w.read.fail(err)
 				}
 				break
+			}
+			if w.taken != nil {
+				w.taken(step)
 			}
 		}
 	}()
 	w.halt = func() error {
 		cancel()
 		<-done
-		return w.read.wrong
+		return w.read.wrongNow()
 	}
 }
 

@@ -184,15 +184,31 @@ func (s *Source) isDoubtful(m *member, h Header) bool {
 }
 
 // keep is how many of these points are on a node's branch, from the lowest on. It looks back from the newest in steps
-// that double, then halves what is between. ok is false where the node does not say.
+// that double, then halves what is between. Points without a hash are kept only if no point above them is off the branch,
+// or one above them is on it. ok is false where the node does not say.
 func (s *Source) keep(ctx context.Context, m *member, points []flow.Point) (n int, ok bool) {
-	has := func(i int) (is, ok bool) {
-		h, ok := s.at(ctx, m, points[i].Height)
-		return ok && same(points[i], h), ok
+	var named []int // the points that can be compared
+	for i, p := range points {
+		if !p.Hash.IsZero() {
+			named = append(named, i)
+		}
 	}
-	low, high := 0, len(points) // the answer is in low..high: points[:low] are on the branch, points[high:] are not
+	defer func() {
+		switch {
+		case n == len(named):
+			n = len(points)
+		case n > 0:
+			n = named[n-1] + 1
+		}
+	}()
+	has := func(i int) (is, ok bool) {
+		p := points[named[i]]
+		h, ok := s.at(ctx, m, p.Height)
+		return ok && h == p.Hash, ok
+	}
+	low, high := 0, len(named) // the answer is in low..high: named[:low] are on the branch, named[high:] are not
 	for step := 1; low < high; step *= 2 {
-		i := max(len(points)-step, low)
+		i := max(len(named)-step, low)
 		is, ok := has(i)
 		if !ok {
 			return 0, false
