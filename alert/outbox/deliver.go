@@ -97,7 +97,7 @@ type worker struct {
 	done  chan struct{}
 
 	fails int              // since it took something last
-	solo  int              // so many messages are sent alone, to find out which of a group is refused
+	solo  int              // so many messages are sent alone, to find out which of a group the sink does not take
 	rests time.Time        // nothing is sent before
 	aside map[string]aside // keys that wait while others are tried
 }
@@ -214,8 +214,14 @@ func (w *worker) send(ctx context.Context, g group, now time.Time) error {
 		w.rests = now.Add(min(later.After, maxRest))
 	default:
 		w.fails++
+		if w.fails == patience-1 {
+			w.solo = len(alerts)
+		}
+		_, known := w.aside[g.messages[0].Key]
 		w.setAside(g, now)
-		w.rests = now.Add(w.backoff(w.fails))
+		if w.fails > 1 || !known { // else it is likely to be the message, and the sink is well
+			w.rests = now.Add(w.backoff(w.fails))
+		}
 	}
 	w.tell(err, now, w.rests, true)
 	return nil
@@ -268,7 +274,7 @@ func (w *worker) setAside(g group, now time.Time) {
 			continue
 		}
 		a.tries++
-		a.until = now.Add(w.backoff(a.tries + patience))
+		a.until = now.Add(w.backoff(a.tries + patience - 1))
 		w.aside[m.Key] = a
 	}
 }

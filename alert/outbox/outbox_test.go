@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -115,12 +116,13 @@ func live(t *testing.T, c Config, f func(t *testing.T, o *Outbox)) {
 		done := make(chan error)
 		go func() { done <- o.Deliver(ctx) }()
 		synctest.Wait()
+		defer func() {
+			stop()
+			if err := errors.Join(<-done, o.Close()); err != nil {
+				t.Errorf("deliver and close: %v", err)
+			}
+		}()
 		f(t, o)
-		stop()
-		if err := <-done; err != nil {
-			t.Errorf("deliver: %v", err)
-		}
-		must(t, o.Close())
 	})
 }
 
@@ -157,4 +159,15 @@ func TestTellCorrectAndTellAgain(t *testing.T) {
 			}
 		}
 	})
+}
+
+func chains(names ...string) (all []flow.Chain) {
+	for _, n := range names {
+		c, err := flow.ParseChain(n)
+		if err != nil {
+			panic(err)
+		}
+		all = append(all, c)
+	}
+	return all
 }

@@ -61,6 +61,8 @@ func (w *worker) look(ctx context.Context, l lane, now time.Time) (chosen []queu
 	o.mu.Unlock()
 	durable := o.durable.Load()
 	again = never
+	var late []queued // one that was set aside, and is tried where there is nothing else
+	var lateSince time.Time
 	groups := map[string][]queued{} // by route
 	order := []string{}             // of the first of each group
 	first, seen := uint64(0), 0
@@ -84,9 +86,8 @@ func (w *worker) look(ctx context.Context, l lane, now time.Time) (chosen []queu
 				again = min(again, wait)
 				return true, nil
 			}
-			if len(order) == 0 {
-				chosen = []queued{q} // alone: it may be the only one that the sink is sick of
-				return false, nil
+			if late == nil || a.until.Before(lateSince) {
+				late, lateSince = []queued{q}, a.until // alone: it may be the only one that the sink is sick of
 			}
 			return true, nil
 		}
@@ -121,7 +122,7 @@ func (w *worker) look(ctx context.Context, l lane, now time.Time) (chosen []queu
 		}
 		again = min(again, wait)
 	}
-	return nil, again, nil
+	return late, again, nil
 }
 
 // routeOf is the route of a name; the usual one where there is none any more.

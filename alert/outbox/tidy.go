@@ -50,8 +50,11 @@ func (o *Outbox) prune(ctx context.Context) (count int, err error) {
 					return false, nil
 				}
 				m, err := parse[message](key, value)
-				if err != nil || m.At > limit {
-					return false, err
+				if err != nil {
+					return true, nil // whoever asks for it is told
+				}
+				if m.At > limit {
+					return false, nil
 				}
 				number, err := lastNumber(key)
 				if err != nil {
