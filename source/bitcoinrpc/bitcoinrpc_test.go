@@ -187,7 +187,7 @@ func TestWatch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := startCore(t)
 			c.oneTip = tt.oneTip
-			n := open(t, c.URL, bitcoinrpc.Config{Wait: 300 * time.Millisecond})
+			n := open(t, c.URL, bitcoinrpc.Config{Wait: 60 * time.Millisecond})
 			ctx, cancel := context.WithCancel(t.Context())
 			woken := make(chan struct{}, 100)
 			var wait sync.WaitGroup
@@ -204,7 +204,7 @@ func TestWatch(t *testing.T) {
 			}
 			cancel()
 			wait.Wait()
-			if !errors.Is(err, context.Canceled) || c.count("waitfornewblock") > 20 {
+			if !errors.Is(err, context.Canceled) || c.count("waitfornewblock") > 100 {
 				t.Errorf("%v after %d questions", err, c.count("waitfornewblock"))
 			}
 		})
@@ -258,6 +258,9 @@ func TestPending(t *testing.T) {
 			m.Spent[0].Tx.String() != want.TxIn[0].PreviousOutPoint.Hash.String() || m.Out[0].Amount != flow.NewAmount(uint64(i)*1000) {
 			t.Errorf("transaction %d: %+v", i, tx)
 		}
+	}
+	for n.Pool().Refused < 2 {
+		time.Sleep(time.Millisecond)
 	}
 	c.mu.Lock()
 	c.pool = []*wire.MsgTx{payment(3), payment(5)} // 1 is in a block
