@@ -40,12 +40,16 @@ var Kinds = []struct{ Name, Reads string }{
 	{"transfers-csv", "one transfer a row: chain,block_number,log_index,tx_hash,from,to,asset,amount_base_units,timestamp"},
 	{"heist-csv", "the all-tx.csv form of the EthereumHeist sets"},
 	{"text", "a readable chain, as in docs/formats/text-chain.md"},
+	{"evm-rpc", "a live EVM node, evm-rpc:http://127.0.0.1:8545 (or ws://), up to its head"},
+	{"bitcoin-rpc", "a live Bitcoin node, Bitcoin Core or btcd, bitcoin-rpc:http://user:password@127.0.0.1:8332, up to its head"},
 }
 
 // InputConfig says what an input does not say itself. The zero value is valid.
 type InputConfig struct {
-	Chain  flow.Chain // for kinds that hold none: Ethereum if zero; for the others it must agree
-	Height uint64     // of a single raw Bitcoin block that does not tell its own
+	Chain    flow.Chain // for kinds that hold none: Ethereum if zero; for the others it must agree
+	Height   uint64     // of a single raw Bitcoin block that does not tell its own; of a live node where an empty store begins
+	To       uint64     // of a live node: the last block to read; its head if 0
+	Unproved bool       // of a live node: take blocks whose roots cannot be recomputed
 }
 
 // An Input is a source with the decoder that reads its blocks.
@@ -53,14 +57,18 @@ type Input struct {
 	Name    string // as it was given
 	Source  source.Source
 	Decoder decode.Decoder
+	Close   func() // ends its connections; nil where it has none
 }
 
-// Open opens an input written KIND:PATH. Errors: ErrKind, those of the file system, and what the first look at the file
-// finds.
-func Open(spec string, c InputConfig) (Input, error) {
+// Open opens an input written KIND:PATH, or KIND:URL for a live node, which is asked for its chain and its head. Errors:
+// ErrKind, those of the file system and the node, and what the first look at the file finds.
+func Open(ctx context.Context, spec string, c InputConfig) (Input, error) {
 	kind, path, ok := strings.Cut(spec, ":")
 	if !ok || !isKind(kind) {
 		return Input{}, fmt.Errorf("%.200q: %w", spec, ErrKind)
+	}
+	if IsNodeKind(kind) {
+		return openLive(ctx, spec, c)
 	}
 	if _, err := os.Stat(path); err != nil && !strings.ContainsAny(path, "*?[") {
 		return Input{}, err

@@ -11,6 +11,8 @@ import (
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/ingest"
 	"github.com/spoor-dev/spoor/internal/measure"
+	"github.com/spoor-dev/spoor/internal/nodes"
+	"github.com/spoor-dev/spoor/store"
 	"github.com/spoor-dev/spoor/store/memstore"
 	"github.com/spoor-dev/spoor/trace"
 	"pgregory.net/rapid"
@@ -44,7 +46,7 @@ func TestEveryKindOfInputOpensAndIsRead(t *testing.T) {
 		"heist-csv": func(t *testing.T) string { return sharedData(t, "onchain/ethereum-heist/bancor/all-tx.csv.gz") },
 	} {
 		t.Run(kind, func(t *testing.T) {
-			in, err := Open(kind+":"+path(t), InputConfig{})
+			in, err := Open(t.Context(), kind+":"+path(t), InputConfig{})
 			if err != nil || !strings.HasPrefix(in.Name, kind+":") {
 				t.Fatalf("%s, %v", in.Name, err)
 			}
@@ -59,19 +61,62 @@ func TestEveryKindOfInputOpensAndIsRead(t *testing.T) {
 			}
 		})
 	}
-	if len(Kinds) != 6 {
+	if len(Kinds) != 8 {
 		t.Errorf("%d kinds: try the new one here, too", len(Kinds))
 	}
 }
 
+// TestNodesAreInputs: a live node is read up to its head, and the next reading goes on from there, over a fork, too.
+func TestNodesAreInputs(t *testing.T) {
+	read := func(t *testing.T, spec string, st store.Store) int64 {
+		in, err := Open(t.Context(), spec, InputConfig{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
+		stats, err := Ingest(t.Context(), st, []Input{in}, Watcher{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stats.Blocks - stats.Undone
+	}
+	t.Run("evm-rpc", func(t *testing.T) {
+		node := nodes.Anvil(t)
+		st := memstore.New()
+		node.Mine(5)
+		if n := read(t, "evm-rpc:"+node.URL, st); n != 6 {
+			t.Errorf("%d blocks; want 6", n)
+		}
+		node.Reorg(3)
+		node.Mine(1)
+		if got, want := 6+read(t, "evm-rpc:"+node.URL, st), int64(node.Height()+1); got != want {
+			t.Errorf("%d blocks over a fork of 3; want %d", got, want)
+		}
+		if n := read(t, "evm-rpc:"+node.URL, st); n != 0 {
+			t.Errorf("%d blocks where nothing is new", n)
+		}
+	})
+	t.Run("bitcoin-rpc", func(t *testing.T) {
+		node := nodes.Btcd(t)
+		st := memstore.New()
+		node.Generate(4)
+		if n := read(t, "bitcoin-rpc:"+strings.Replace(node.URL, "://", "://"+node.User+":"+node.Password+"@", 1), st); n != 5 {
+			t.Errorf("%d blocks; want 5", n)
+		}
+	})
+}
+
 func TestInputsThatDoNotOpen(t *testing.T) {
 	for _, spec := range []string{"", "text", "csv:x", ":x", "TEXT:x", strings.Repeat("x", 10_000)} {
-		if _, err := Open(spec, InputConfig{}); !errors.Is(err, ErrKind) || len(err.Error()) > 300 {
+		if _, err := Open(t.Context(), spec, InputConfig{}); !errors.Is(err, ErrKind) || len(err.Error()) > 300 {
 			t.Errorf("Open(%.20q): %v; want a short ErrKind", spec, err)
 		}
 	}
 	for _, k := range Kinds {
-		if _, err := Open(k.Name+":/nowhere/at/all", InputConfig{}); !errors.Is(err, fs.ErrNotExist) {
+		if IsNodeKind(k.Name) {
+			continue
+		}
+		if _, err := Open(t.Context(), k.Name+":/nowhere/at/all", InputConfig{}); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("Open(%s): %v; want ErrNotExist", k.Name, err)
 		}
 	}
@@ -83,7 +128,7 @@ func TestIngestStopsAtTheFirstInputThatFails(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		in, err := Open("text:"+path, InputConfig{})
+		in, err := Open(t.Context(), "text:"+path, InputConfig{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ func loadPlanted(t *testing.T, name string) planted {
 		t.Cleanup(func() { f.Close() })
 		return f
 	}
-	in, err := Open("transfers-csv:"+dir+"transfers.csv.gz", InputConfig{})
+	in, err := Open(t.Context(), "transfers-csv:"+dir+"transfers.csv.gz", InputConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

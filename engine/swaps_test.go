@@ -27,7 +27,7 @@ func TestSwapsOfTheDemo(t *testing.T) {
 	if err := os.WriteFile(path, read("harvest-2020-10.csv.zst"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	in, err := Open("heist-csv:"+path, InputConfig{})
+	in, err := Open(t.Context(), "heist-csv:"+path, InputConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,7 @@ func (f Folder) Load(ctx context.Context) (*Case, error) {
 func chain(ctx context.Context, kind string, tables []string) (s store.Snapshot, movements int64, err error) {
 	var inputs []engine.Input
 	for _, t := range tables {
-		in, err := engine.Open(kind+":"+t, engine.InputConfig{})
+		in, err := engine.Open(ctx, kind+":"+t, engine.InputConfig{})
 		if err != nil {
 			return nil, 0, err
 		}

@@ -147,7 +147,7 @@ func (c *chain) follow(ctx context.Context) error {
 		c.running.Store(true)
 		before := c.snapshotStats()
 		stats, err := ingest.Run(ctx, c.source, c.decoder, c.live.store, ingest.Config{
-			Stage: (*stage)(c), Room: c.live.room.Wait, Delay: time.Millisecond, Known: mostKnown,
+			Stage: (*stage)(c), Room: c.hasRoom(ctx), Delay: time.Millisecond, Known: mostKnown,
 			Progress: func(s ingest.Stats, _, _ int64) { c.setStats(before.Plus(s)) },
 		})
 		c.running.Store(false)
@@ -187,6 +187,12 @@ func (c *chain) follow(ctx context.Context) error {
 		}
 		c.live.setTrouble(c.chain.String(), "")
 	}
+}
+
+// hasRoom waits for room on the disk, and ends with ctx: what ingest gives it goes on after a stop, to finish what it
+// began, and must not wait for room then.
+func (c *chain) hasRoom(ctx context.Context) func(context.Context) error {
+	return func(context.Context) error { return c.live.room.Wait(ctx) }
 }
 
 // mostKnown is how many of its newest blocks the store shows to the nodes: a fork that is deeper cannot be followed.
@@ -230,7 +236,7 @@ func (c *chain) fillHoles(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, ingest.FillConfig{Room: c.live.room.Wait})
+		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, ingest.FillConfig{Room: c.hasRoom(ctx)})
 		if stats.Blocks > 0 {
 			c.mu.Lock()
 			c.fills = c.fills.Plus(stats)

@@ -165,7 +165,7 @@ func (p *program) ingestDemo(ctx context.Context, dir string, st store.Store) (s
 		if err := os.WriteFile(path, text, 0o644); err != nil {
 			return stats, err
 		}
-		in, err := engine.Open(data.kind+":"+path, engine.InputConfig{})
+		in, err := engine.Open(ctx, data.kind+":"+path, engine.InputConfig{})
 		if err != nil {
 			return stats, err
 		}

@@ -17,15 +17,16 @@ import (
 
 func (p *program) ingest() *cobra.Command {
 	var dir, chain string
-	var height uint64
+	var height, to uint64
+	var unproved bool
 	var kinds strings.Builder
 	for _, k := range engine.Kinds {
 		fmt.Fprintf(&kinds, "  %-15s %s\n", k.Name, k.Reads)
 	}
 	c := &cobra.Command{
-		Use:   "ingest KIND:PATH ...",
+		Use:   "ingest KIND:PATH|URL ...",
 		Short: "Read blocks into the store",
-		Long: `Read blocks from files into the store. Every block is verified as far as its file allows: merkle and transactions roots,
+		Long: `Read blocks from files or a node into the store (to stay with a node: spoor watch). Every block is verified as far as its file allows: merkle and transactions roots,
 receipts roots, blooms. A block that fails is not stored, and the error names it. Rows that cannot be trusted are
 quarantined with a reason; what a block refers to and the store has never seen is counted as missing.
 
@@ -38,10 +39,11 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 ` + kinds.String(),
 		Example: `  spoor ingest bitcoin-blocks:~/.bitcoin/blocks
   spoor ingest --store case42 transfers-csv:transfers.csv.gz
-  spoor ingest --json ethereum-etl:tables/ | tail -1`,
+  spoor ingest --json ethereum-etl:tables/ | tail -1
+  spoor ingest --height 19000000 --to 19010000 evm-rpc:http://127.0.0.1:8545`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			config := engine.InputConfig{Height: height}
+			config := engine.InputConfig{Height: height, To: to, Unproved: unproved}
 			if chain != "" {
 				if config.Chain, err = flow.ParseChain(chain); err != nil {
 					return misuse(err, "write a CAIP-2 identifier such as eip155:1, or a name such as ethereum")
@@ -49,7 +51,7 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 			}
 			var inputs []engine.Input
 			for _, spec := range args {
-				in, err := engine.Open(expandHome(spec), config)
+				in, err := engine.Open(cmd.Context(), expandHome(spec), config)
 				if errors.Is(err, engine.ErrKind) {
 					return misuse(err, "write KIND:PATH with one of the kinds %s", kindNames())
 				}
@@ -57,6 +59,9 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 					return err
 				}
 				inputs = append(inputs, in)
+				if in.Close != nil {
+					defer in.Close()
+				}
 			}
 			st, err := pebblestore.Open(dir, pebblestore.Options{Bulk: true})
 			if err != nil {
@@ -88,7 +93,9 @@ Kinds of inputs (files may be compressed: gz, bz2, xz, zst):
 	}
 	c.Flags().StringVar(&dir, "store", defaultStore(), "folder of the store")
 	c.Flags().StringVar(&chain, "chain", "", "chain of inputs that do not name theirs (CAIP-2 or a name; default ethereum)")
-	c.Flags().Uint64Var(&height, "height", 0, "height of a single raw Bitcoin block that does not tell its own")
+	c.Flags().Uint64Var(&height, "height", 0, "height of a single raw Bitcoin block that does not tell its own; where an empty store begins to read a node")
+	c.Flags().Uint64Var(&to, "to", 0, "last height to read of a node (default its head)")
+	c.Flags().BoolVar(&unproved, "unproved", false, "take blocks of a node whose roots cannot be recomputed, as on some layer 2 chains")
 	return c
 }
 

@@ -68,7 +68,7 @@ func account(t testing.TB, s string) flow.Account {
 // loadCase ingests the transfers; the sources are accounts with the first block that counts.
 func loadCase(t testing.TB, input string, sources map[string]uint64) *theftCase {
 	t.Helper()
-	in, err := engine.Open(input, engine.InputConfig{})
+	in, err := engine.Open(t.Context(), input, engine.InputConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
