@@ -28,6 +28,19 @@ func open(t testing.TB, c evmrpc.Config) *evmrpc.Node {
 	return n
 }
 
+// anvil and geth start a node. The test's folder is made first, so that it is removed last, when the node has ended.
+func anvil(t testing.TB, args ...string) *nodes.EVM {
+	t.Helper()
+	t.TempDir()
+	return nodes.Anvil(t, args...)
+}
+
+func geth(t testing.TB, args ...string) *nodes.EVM {
+	t.Helper()
+	t.TempDir()
+	return nodes.Geth(t, args...)
+}
+
 func endpoint(e *nodes.EVM) rpc.Config { return rpc.Config{URL: e.URL, Socket: e.WS, Private: true} }
 
 // proved are what a block of a live node must show after it was decoded.
@@ -151,7 +164,7 @@ func checkTheft(t *testing.T, blocks []flow.Block, internal bool) {
 }
 
 func TestAnvilIsReadAndProved(t *testing.T) {
-	e := nodes.Anvil(t)
+	e := anvil(t)
 	theft(t, e)
 	e.Mine(2)
 	n := open(t, evmrpc.Config{Endpoint: endpoint(e)})
@@ -165,7 +178,7 @@ func TestAnvilIsReadAndProved(t *testing.T) {
 }
 
 func TestGethIsReadAndProved(t *testing.T) {
-	e := nodes.Geth(t)
+	e := geth(t)
 	theft(t, e)
 	n := open(t, evmrpc.Config{Endpoint: endpoint(e), Traces: evmrpc.TracesDemanded})
 	checkTheft(t, chainOf(t, n, proved|flow.SawTraces), true)
@@ -200,7 +213,7 @@ func await(t *testing.T, c <-chan struct{}) {
 }
 
 func TestBothPushAndReorganise(t *testing.T) {
-	for name, start := range map[string]func(testing.TB, ...string) *nodes.EVM{"anvil": nodes.Anvil, "geth": nodes.Geth} {
+	for name, start := range map[string]func(testing.TB, ...string) *nodes.EVM{"anvil": anvil, "geth": geth} {
 		t.Run(name, func(t *testing.T) {
 			e := start(t)
 			n := open(t, evmrpc.Config{Endpoint: endpoint(e)})
@@ -233,7 +246,7 @@ func TestBothPushAndReorganise(t *testing.T) {
 }
 
 func TestNodeDiesAndComesBack(t *testing.T) {
-	e := nodes.Geth(t)
+	e := geth(t)
 	e.Mine(2)
 	n := open(t, evmrpc.Config{Endpoint: endpoint(e)})
 	before := chainOf(t, n, proved)
@@ -263,10 +276,10 @@ func TestPendingOfAnvilAndGeth(t *testing.T) {
 		socket bool
 		by     string
 	}{
-		{"anvil-push", nodes.Anvil, []string{"--no-mining"}, true, "eth_subscribe"},
-		{"anvil-poll", nodes.Anvil, []string{"--no-mining"}, false, "eth_getFilterChanges"},
-		{"geth-push", nodes.Geth, []string{"--dev.period", "100"}, true, "eth_subscribe"},
-		{"geth-poll", nodes.Geth, []string{"--dev.period", "100"}, false, "eth_getFilterChanges"},
+		{"anvil-push", anvil, []string{"--no-mining"}, true, "eth_subscribe"},
+		{"anvil-poll", anvil, []string{"--no-mining"}, false, "eth_getFilterChanges"},
+		{"geth-push", geth, []string{"--dev.period", "100"}, true, "eth_subscribe"},
+		{"geth-poll", geth, []string{"--dev.period", "100"}, false, "eth_getFilterChanges"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := c.start(t, c.flags...)
@@ -312,7 +325,7 @@ func TestPendingOfAnvilAndGeth(t *testing.T) {
 // TestFromHeadToWholeBlock measures how long a block of 300 transactions takes from the push of its header.
 func TestFromHeadToWholeBlock(t *testing.T) {
 	const txs = 300
-	e := nodes.Anvil(t, "--no-mining", "--gas-limit", "100000000")
+	e := anvil(t, "--no-mining", "--gas-limit", "100000000")
 	n := open(t, evmrpc.Config{Endpoint: endpoint(e)})
 	token := nodes.Crier()
 	var creation string
