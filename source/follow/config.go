@@ -38,16 +38,16 @@ type Config struct {
 	// Margin is by how many blocks another branch, said by as many nodes, must be longer than the reader's own to be
 	// followed; 1 if 0.
 	Margin uint64
-	// Bench is how long a node that lied is not asked; it doubles with every lie up to an hour. 1 min if 0. A node that
-	// errs sits for a sixtieth of it, doubling up to Bench.
+	// Bench is how long a node that lied is not asked; it doubles with every other lie up to an hour. 1 min if 0. A node
+	// that errs sits for a sixtieth of it, doubling up to Bench.
 	Bench time.Duration
 	// Timeout is how long one call may take; 10 s if 0.
 	Timeout time.Duration
 	// Slow is after how long a call for a block counts as slow: fewer are made at once then, and another node is asked
 	// too. 2 s if 0.
 	Slow time.Duration
-	// GiveUp is for how long a block that no node gives is tried before it is skipped as a Hole; 2 min if 0, never if
-	// negative. Nothing is skipped while no later block can be got either, unless nodes do answer.
+	// GiveUp is for how long a block is tried that no node gives, while later ones are given, before it is skipped as a
+	// Hole; 2 min if 0, never if negative. An outage of all nodes opens no hole.
 	GiveUp time.Duration
 	// Ahead is how many blocks may be on their way at once, Bytes how large they may be together; 64 and 64 MiB if 0.
 	// One block is always under way.

@@ -22,6 +22,9 @@ type item struct {
 	calls []call // under way
 }
 
+// mostWindows is how many windows of headers a lane holds at most: all but a few are of blocks in trouble.
+const mostWindows = 16
+
 // A call is one request for the block of an item.
 type call struct {
 	m     *member
@@ -31,7 +34,9 @@ type call struct {
 // A trouble is what is known of a block that a node did not give.
 type trouble struct {
 	since  time.Time // of the first failure
-	reason string    // of the last
+	last   time.Time // of the last
+	lone   time.Time // since when it is not given while later ones are; zero if that is not so
+	reason string    // of the last failure
 	fails  map[*member]int
 	after  map[*member]time.Time // when a node may be asked for it again
 }
@@ -40,7 +45,8 @@ type trouble struct {
 type shelf struct {
 	blocks   map[flow.Hash]source.Block
 	troubles map[flow.Hash]*trouble
-	largest  int64 // bytes of a block, of late
+	largest  int64     // bytes of a block, of late
+	given    time.Time // when a block was given last
 }
 
 func newShelf() *shelf {
@@ -80,6 +86,7 @@ type lane struct {
 	skip func(h Header, t *trouble) bool
 
 	items   []*item
+	probe   *item   // one that is got again, to know whether blocks are given at all
 	giver   *member // whose headers do not fit on the parent
 	results chan result
 	windows chan window // holds one
@@ -119,7 +126,7 @@ func (l *lane) run(ctx context.Context) ending {
 				return stuck
 			}
 		}
-		if !l.asking && !l.dry && !l.fork && l.next <= l.last && len(l.items) < cfg.Window/2+cfg.Ahead {
+		if l.wants() {
 			l.asking = true
 			next, parent, size := l.next, l.parent, int(min(uint64(cfg.Window), l.last-l.next+1))
 			l.working.Go(func() { l.windows <- l.s.window(ctx, l.t, next, parent, size) })
@@ -189,23 +196,40 @@ func (l *lane) hand() (n int, ok bool) {
 	return n, true
 }
 
-// isHopeless reports whether the first item is to be left out: it was tried for long enough, and a later one is there,
-// or all later ones were tried for as long by nodes that do answer.
+// isHopeless reports whether the first item is to be left out: for long enough it was not given while later ones were, nor
+// when it was asked for once more after that, and a later one is given even now. To know that, one may have to be got again.
 func (l *lane) isHopeless(t *trouble) bool {
 	giveUp := l.s.cfg.GiveUp
-	if t == nil || giveUp < 0 || l.skip == nil || time.Since(t.since) < giveUp || len(l.items) < 2 {
+	if t == nil || l.skip == nil || giveUp < 0 || t.lone.IsZero() || t.last.Sub(t.lone) < giveUp {
 		return false
 	}
-	if slices.ContainsFunc(l.items, func(it *item) bool { return it.done }) {
-		return true
+	if !l.shelf.given.Before(t.lone.Add(giveUp)) {
+		return slices.ContainsFunc(l.items, func(it *item) bool { return it.done })
 	}
-	for _, it := range l.items[:min(len(l.items), l.s.cfg.Ahead)] {
-		o := l.shelf.troubles[it.head.Point.Hash]
-		if o == nil || time.Since(o.since) < giveUp {
-			return false
+	if l.probe == nil || l.probe.done {
+		for _, it := range slices.Backward(l.items) {
+			if it.done {
+				it.done, it.block, l.probe = false, source.Block{}, it
+				break
+			}
 		}
 	}
-	return slices.ContainsFunc(l.items[0].by, l.s.isUsable)
+	return false
+}
+
+// wants reports whether headers are asked for: those of blocks that are in trouble do not count, so that the lane finds
+// out where it could go on.
+func (l *lane) wants() bool {
+	if l.asking || l.dry || l.fork || l.next > l.last || len(l.items) >= mostWindows*l.s.cfg.Window {
+		return false
+	}
+	n := 0
+	for _, it := range l.items {
+		if it.done || l.shelf.troubles[it.head.Point.Hash] == nil {
+			n++
+		}
+	}
+	return n < l.s.cfg.Window/2+l.s.cfg.Ahead
 }
 
 // start makes as many calls as may be under way at once.
@@ -281,13 +305,32 @@ func (l *lane) take(ctx context.Context, r result) bool {
 		size := int64(len(r.block.Raw))
 		l.shelf.largest = max(size, l.shelf.largest-l.shelf.largest/16)
 		r.it.block, r.it.done = r.block, true
+		l.shelf.given = time.Now()
+		l.leave(r.it.head.Point.Height, time.Now().Add(-l.s.cfg.Timeout))
 		return true
 	}
 	if ctx.Err() != nil {
 		return false
 	}
 	l.shelf.failed(r, l.s.cfg)
+	for _, it := range l.items {
+		if it.done {
+			l.leave(it.head.Point.Height, time.Now())
+		}
+	}
 	return false
+}
+
+// leave takes down that a block was given while those below it which failed since then were not.
+func (l *lane) leave(given uint64, since time.Time) {
+	for _, it := range l.items {
+		if it.head.Point.Height >= given {
+			return
+		}
+		if t := l.shelf.troubles[it.head.Point.Hash]; t != nil && !it.done && t.lone.IsZero() && !t.last.Before(since) {
+			t.lone = time.Now()
+		}
+	}
 }
 
 // failed keeps that a node did not give a block.
@@ -295,13 +338,14 @@ func (f *shelf) failed(r result, cfg Config) {
 	now := time.Now()
 	t := f.troubles[r.it.head.Point.Hash]
 	if t == nil {
-		if len(f.troubles) > 4*(cfg.Ahead+cfg.Window) {
+		if len(f.troubles) > 2*mostWindows*cfg.Window {
 			clear(f.troubles) // of branches that are gone
 		}
 		t = &trouble{since: r.began, fails: map[*member]int{}, after: map[*member]time.Time{}}
 		f.troubles[r.it.head.Point.Hash] = t
 	}
 	t.reason = clip(r.m.Name() + ": " + r.err.Error())
+	t.last = now
 	t.after[r.m] = now.Add(min(cfg.Poll/4<<min(t.fails[r.m], 10), cfg.Patience))
 	t.fails[r.m]++
 }

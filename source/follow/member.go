@@ -40,6 +40,7 @@ type member struct {
 	benched    time.Time // when it last sat down
 	ills, lies int       // in a row
 	allLies    int
+	liedOf     map[flow.Hash]bool // the blocks of which it said what cannot be
 	lie, err   string
 	lieAt      time.Time
 	errAt      time.Time
@@ -55,7 +56,7 @@ type member struct {
 }
 
 func newMember(n Node) *member {
-	return &member{Node: n, wake: make(chan struct{}, 1), said: map[uint64]flow.Hash{}, state: Well, limit: firstLimit}
+	return &member{Node: n, wake: make(chan struct{}, 1), said: map[uint64]flow.Hash{}, liedOf: map[flow.Hash]bool{}, state: Well, limit: firstLimit}
 }
 
 // poke makes the node be asked for its head at once.
@@ -132,9 +133,16 @@ func (s *Source) lied(m *member, began time.Time, at flow.Point, reason string) 
 	}
 	if now.Sub(m.until) > mostBench {
 		m.lies = 0
+		clear(m.liedOf)
 	}
-	sit := min(s.cfg.Bench<<min(m.lies, 10), max(mostBench, s.cfg.Bench))
-	m.lies++
+	if at.Hash.IsZero() || !m.liedOf[at.Hash] { // the same lie again does not count as another: the block may be to blame
+		if len(m.liedOf) >= mostSaid {
+			clear(m.liedOf)
+		}
+		m.liedOf[at.Hash] = true
+		m.lies++
+	}
+	sit := min(s.cfg.Bench<<min(m.lies-1, 10), max(mostBench, s.cfg.Bench))
 	m.allLies++
 	m.lie, m.lieAt, m.told = reason, now, true
 	m.serves = false
