@@ -53,6 +53,9 @@ func (c *Client) ask(ctx context.Context, calls []*Call) (again []*Call, err err
 	took := time.Since(start)
 	switch {
 	case ctx.Err() != nil && err != nil:
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			c.shrink(len(calls)) // the caller's patience is over, which is shorter than ours; the next one is smaller
+		}
 		return nil, c.at("batch", err)
 	case errors.Is(err, ErrTooLarge), isTimeout(err):
 		c.shrink(len(calls))

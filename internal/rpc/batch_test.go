@@ -232,6 +232,18 @@ func TestBatchEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestBatchOfAnImpatientCallerShrinks(t *testing.T) {
+	stop := make(chan struct{})
+	k := serve(t, Config{MaxBatch: 16}, func(http.ResponseWriter, *http.Request) { <-stop })
+	defer close(stop)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	calls, _ := questions(16)
+	if err := k.Batch(ctx, calls); !errors.Is(err, context.DeadlineExceeded) || k.batchSize() != 8 {
+		t.Errorf("%v; the next batch has %d", err, k.batchSize())
+	}
+}
+
 func FuzzAnswer(f *testing.F) {
 	for _, s := range []string{
 		`{"jsonrpc":"2.0","id":0,"result":"0x1"}`, `{"result":null,"error":{"code":-5,"message":"x","data":[1]},"id":0}`,

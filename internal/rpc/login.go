@@ -95,6 +95,9 @@ func secretFile(path string) (string, error) {
 
 // post sends one request and reads its whole answer, once more where the endpoint refused a login that came from a file.
 func (c *Client) post(ctx context.Context, body []byte, most int64) (answerStatus, []byte, error) {
+	if wait := c.patience(); wait > 0 {
+		return answerStatus{}, nil, &Status{http.StatusTooManyRequests, wait}
+	}
 	for again := false; ; again = true {
 		h, err := c.headers(again)
 		if err != nil {
@@ -114,7 +117,25 @@ func (c *Client) post(ctx context.Context, body []byte, most int64) (answerStatu
 		if a.Status == http.StatusUnauthorized && !again && c.hasFiles() {
 			continue
 		}
-		return statusOf(a, time.Now()), a.Body, nil
+		s := statusOf(a, c.now())
+		c.heed(s)
+		return s, a.Body, nil
+	}
+}
+
+// patience is for how long the endpoint wants not to be asked.
+func (c *Client) patience() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.until.Sub(c.now())
+}
+
+// heed remembers for how long the endpoint wants not to be asked.
+func (c *Client) heed(s answerStatus) {
+	if s.after > 0 && errors.Is(s.failure(), ErrBusy) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.until = c.now().Add(s.after)
 	}
 }
 

@@ -42,9 +42,12 @@ type Client struct {
 	secret []string // what no error may retell
 	fetch  *fetch.Client
 
+	now func() time.Time
+
 	mu    sync.Mutex
-	login login // guarded by mu
-	size  int   // of the next batch; guarded by mu
+	login login     // guarded by mu
+	size  int       // of the next batch; guarded by mu
+	until time.Time // the endpoint asked for patience until then; guarded by mu
 }
 
 // A Call is one question. Batch fills Err, and Result where Err is nil.
@@ -95,7 +98,7 @@ func New(c Config) (*Client, error) {
 	if c.Ping <= 0 {
 		c.Ping = 20 * time.Second
 	}
-	k := &Client{config: c, url: u.String(), socket: socket, name: u.Host, size: c.MaxBatch, secret: secrets(c)}
+	k := &Client{config: c, url: u.String(), socket: socket, name: u.Host, now: time.Now, size: c.MaxBatch, secret: secrets(c)}
 	k.fetch = fetch.New(fetch.Config{Timeout: c.Timeout, MaxBody: c.MaxAnswer, Private: c.Private})
 	return k, nil
 }
@@ -108,7 +111,8 @@ func (c *Client) Close() { c.fetch.Close() }
 
 // Call asks one question and reads the answer into result, a pointer; nil drops it. Errors: *Error where the endpoint
 // itself says what is wrong, *Status for an HTTP answer that is no JSON-RPC, ErrAnswer, and those of fetch; ErrMethod, ErrBusy
-// and ErrTooLarge tell the common ones apart.
+// and ErrTooLarge tell the common ones apart. An endpoint that said for how long it wants patience is not asked before:
+// until then every question is answered by a *Status that is ErrBusy.
 func (c *Client) Call(ctx context.Context, method string, params []any, result any) error {
 	return c.CallMost(ctx, c.config.MaxAnswer, method, params, result)
 }

@@ -266,3 +266,27 @@ func TestRetryAfterIsReadAndBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestPatienceIsGranted(t *testing.T) {
+	asked := 0
+	k := serve(t, Config{}, func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked == 1 {
+			says(429, "no", "Retry-After", "60")(w, r)
+			return
+		}
+		io.WriteString(w, `{"id":0,"result":1}`)
+	})
+	now := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	k.now = func() time.Time { return now }
+	for _, c := range []struct {
+		at    time.Duration
+		wait  time.Duration // 0 for an answer
+		asked int
+	}{{0, 60 * time.Second, 1}, {0, 60 * time.Second, 1}, {59 * time.Second, time.Second, 1}, {60 * time.Second, 0, 2}, {61 * time.Second, 0, 3}} {
+		now = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC).Add(c.at)
+		err := k.Call(t.Context(), "m", nil, nil)
+		if Wait(err) != c.wait || errors.Is(err, ErrBusy) != (c.wait > 0) || (err == nil) != (c.wait == 0) || asked != c.asked {
+			t.Errorf("after %v: %v after %d requests; want %+v", c.at, err, asked, c)
+		}
+	}
+}

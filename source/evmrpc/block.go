@@ -58,8 +58,8 @@ func (n *Node) parts(ctx context.Context, c flow.Chain, h follow.Header) (p part
 	if errBlock != nil {
 		return p, errBlock
 	}
-	if ways == oneByOne || ways == unknown && lacksReceipts(errReceipts) {
-		if receipts, errReceipts = n.receiptsOneByOne(ctx, p.txs); errReceipts == nil && len(p.txs) > 0 {
+	if ways == oneByOne || lacksReceipts(errReceipts) {
+		if receipts, errReceipts = n.receiptsOneByOne(ctx, p.txs); errReceipts == nil && len(p.txs) > 0 && ways == unknown {
 			n.settle(&n.receipts, oneByOne)
 		}
 	}

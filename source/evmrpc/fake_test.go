@@ -8,14 +8,17 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/internal/rpc"
+	"github.com/spoor-dev/spoor/source"
 	"github.com/spoor-dev/spoor/source/evmrpc"
 	"github.com/spoor-dev/spoor/source/follow"
 )
@@ -95,7 +98,12 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := json.Unmarshal(body, &q); err != nil {
 		panic(err)
 	}
-	io.WriteString(w, f.answer(q))
+	a := f.answer(q)
+	if strings.HasSuffix(a, `"result":hang}`) {
+		<-r.Context().Done()
+		return
+	}
+	io.WriteString(w, a)
 }
 
 func hash(n int) string { return fmt.Sprintf("0x%064x", n) }
@@ -271,6 +279,53 @@ func TestWaysToABlock(t *testing.T) {
 
 // errAny stands for an error of no kind of its own.
 var errAny = errors.New("any")
+
+// TestBehindOneName tells of an address behind which different nodes answer.
+func TestBehindOneName(t *testing.T) {
+	f, n := newFake(t, evmrpc.Config{})
+	read := func() (source.Block, error) { return n.Block(t.Context(), two) }
+	if _, err := read(); err != nil {
+		t.Fatal(err)
+	}
+	f.set("eth_getBlockReceipts "+hash(2), noMethod)
+	f.set("eth_getTransactionReceipt "+hash(0x21), receipt(0x21, 2))
+	f.set("eth_getTransactionReceipt "+hash(0x22), receipt(0x22, 2))
+	f.set("trace_block 0x2", noMethod)
+	if b, err := read(); !errors.Is(err, rpc.ErrMethod) {
+		t.Errorf("what was offered is not any more, and that is no error: %s, %v", b.Raw, err)
+	}
+	f.set("trace_block 0x2", flat(2, 0x21, 0x22))
+	if b, err := read(); err != nil || n.Modes().Traces != "trace_block" || n.Modes().Receipts != "eth_getBlockReceipts" {
+		t.Errorf("%s, %v, %+v", b.Raw, err, n.Modes())
+	}
+}
+
+// TestSlowPartEndsWithItsCaller: nothing stays behind of a block whose node does not answer.
+func TestSlowPartEndsWithItsCaller(t *testing.T) {
+	for _, method := range []string{"eth_getBlockByHash " + hash(2), "eth_getBlockReceipts " + hash(2), "trace_block 0x2"} {
+		f, n := newFake(t, evmrpc.Config{})
+		f.set(method, "hang")
+		if _, err := n.Chain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		n.Close()
+		before := runtime.NumGoroutine()
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		_, err := n.Block(ctx, two)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", method, err)
+		}
+		n.Close()
+		for try := 0; runtime.NumGoroutine() > before; try++ { // the connections' own end a moment later
+			if try == 5000 {
+				buf := make([]byte, 1<<16)
+				t.Fatalf("%s: %d goroutines; before %d\n%s", method, runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
 
 // TestNothingToTrace: geth says of genesis by an error that there is nothing to trace.
 func TestNothingToTrace(t *testing.T) {

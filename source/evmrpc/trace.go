@@ -41,13 +41,15 @@ func (n *Node) blockTraces(ctx context.Context, h follow.Header) (json.RawMessag
 	case err == nil:
 		n.settle(&n.traces, byTracer)
 		return raw, nil
-	case notOffered(err):
-		if n.cfg.Traces == TracesIfOffered {
-			n.settle(&n.traces, absent)
-		}
-		return nil, errNotTraced
+	case !notOffered(err):
+		return nil, err
+	case w != unknown: // it did before: another node may answer under the same name now and then
+		n.settle(&n.traces, unknown)
+		return nil, err
+	case n.cfg.Traces == TracesIfOffered:
+		n.settle(&n.traces, absent)
 	}
-	return nil, err
+	return nil, errNotTraced
 }
 
 // errNotTraced says that the node offers no traces.
