@@ -186,8 +186,16 @@ func TestLies(t *testing.T) {
 	l := liar.New(t, b.URL, "")
 	cfg := login(b)
 	cfg.Timeout = 300 * time.Millisecond
-	n := open(t, l.URL, bitcoinrpc.Config{Endpoint: cfg})
-	headers, err := n.Headers(t.Context(), 100, 5)
+	lied := func(m liar.Mode) *bitcoinrpc.Node { // a new one each time, since one that was asked for patience grants it
+		l.Set(liar.Honest)
+		n := open(t, l.URL, bitcoinrpc.Config{Endpoint: cfg})
+		if _, err := n.Chain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l.Set(m)
+		return n
+	}
+	headers, err := lied(liar.Honest).Headers(t.Context(), 100, 5)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +204,7 @@ func TestLies(t *testing.T) {
 		case liar.Honest, liar.DropLogs, liar.DropReceipt, liar.StaleHead, liar.WrongChain: // no lies about blocks
 			continue
 		}
-		l.Set(mode)
+		n, before := lied(mode), l.Lies()
 		for _, h := range headers {
 			raw, err := n.Block(t.Context(), h)
 			if err == nil {
@@ -216,9 +224,11 @@ func TestLies(t *testing.T) {
 		if got, err := n.Headers(t.Context(), 100, 5); err == nil && mode != liar.ChangeValue && slices.Equal(got, headers) {
 			t.Errorf("%s: the headers were taken", mode)
 		}
+		if l.Lies() == before {
+			t.Errorf("%s: it did not lie", mode)
+		}
 	}
-	l.Set(liar.WrongChain)
-	if c, err := n.Chain(t.Context()); err != nil || c == flow.BitcoinRegtest {
+	if c, err := lied(liar.WrongChain).Chain(t.Context()); err != nil || c == flow.BitcoinRegtest {
 		t.Errorf("wrong chain: %s, %v", c, err)
 	}
 }
