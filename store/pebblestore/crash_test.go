@@ -27,7 +27,7 @@ type journey struct {
 	o     Options
 	s     *Store
 	final map[flow.Chain]uint64
-	fills []flow.Block // what the step at hand fills in, in this order
+	fills []flow.Block       // what the step at hand fills in, in this order
 	floor map[flow.Chain]int // this many blocks were made durable
 
 	mu      sync.Mutex

@@ -8,7 +8,6 @@ import (
 	"sort"
 
 	"github.com/cockroachdb/pebble/v2"
-	"golang.org/x/sync/errgroup"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/store"
@@ -195,7 +194,7 @@ func (s *Store) reserve(c flow.Chain) (*filler, error) {
 	l := s.lanes[c]
 	seg := segment{number: uint32(len(l.segments)) + 1, nextID: l.filledID, nextForm: uint32(l.tabled) + 1, common: 1, late: true}
 	b := s.db.NewBatch()
-	err := b.Set(numberKey(nil, keySegment, l.lane, seg.number), appendSegment(nil, seg), nil)
+	err := b.Set(numberKey(nil, keyLate, l.lane, seg.number), appendSegment(nil, seg), nil)
 	if s.version != filledVersion {
 		err = errors.Join(err, b.Set([]byte{keyFormat}, s.formatValue(filledVersion), nil))
 	}
@@ -351,7 +350,7 @@ func (f *filler) name(keys []string) (err error) {
 	}
 	held := f.seg
 	held.first, held.last, held.blocks, held.txs, held.moves, held.nextID = 0, 0, 0, 0, 0, l.nextID
-	if err := batch.Set(numberKey(nil, keySegment, l.lane, held.number), appendSegment(nil, held), nil); err != nil {
+	if err := batch.Set(numberKey(nil, keyLate, l.lane, held.number), appendSegment(nil, held), nil); err != nil {
 		return err
 	}
 	if err := s.handLocked(batch); err != nil {
@@ -390,20 +389,17 @@ func (f *filler) takeIn(ctx context.Context) error {
 			return f.s.broken
 		})
 	}
-	rows, entries := &tableWriter{s: f.s}, &tableWriter{s: f.s}
-	g, tables := errgroup.WithContext(ctx)
-	g.Go(func() error { return errors.Join(f.rows(tables, rows), rows.finish()) })
-	g.Go(func() error { return errors.Join(f.entries(tables, entries), entries.finish()) })
-	err := g.Wait()
+	t := &tableWriter{s: f.s}
+	err := errors.Join(f.rows(ctx, t), f.entries(ctx, t), t.finish())
 	if err == nil {
 		// Tables are there when they are taken in, and so must be what the log says of their accounts.
-		if err = f.s.db.LogData(nil, pebble.Sync); err == nil {
-			paths := append(rows.paths, entries.paths...)
-			err = f.show(ctx, func() error { return f.s.db.Ingest(context.WithoutCancel(ctx), paths) })
-		}
+		err = f.s.db.LogData(nil, pebble.Sync)
+	}
+	if err == nil {
+		err = f.show(ctx, func() error { return f.s.db.Ingest(context.WithoutCancel(ctx), t.paths) })
 	}
 	if err != nil {
-		return errors.Join(err, rows.discard(), entries.discard())
+		return errors.Join(err, t.discard())
 	}
 	return nil
 }

@@ -22,6 +22,7 @@ const (
 	keyFinal   = 'g' // 'g' lane                                  -> height of the newest block declared final
 	keyHead    = 'h' // 'h' lane height(8)                        -> a whole recent block
 	keySegment = 'm' // 'm' lane segment(4)                       -> what the segment holds
+	keyLate    = 'r' // 'r' lane segment(4)                       -> a late segment that has ids and no blocks yet
 	keyForm    = 'q' // 'q' lane form(4)                          -> kind and asset
 	keyBlock   = 'b' // 'b' lane height(8)                        -> header and notes
 	keyBody    = 't' // 't' lane height(8) index of first tx(4)   -> some 64 transactions without their ids

@@ -292,17 +292,10 @@ func (s *Store) readLanes() error {
 }
 
 func (s *Store) readLane(l *lane) error {
-	err := each(s.db, keySegment, l.lane, func(key, value []byte) error {
-		seg, err := readSegment(value, lastNumber(key))
-		if err == nil && int(seg.number) != len(l.segments)+1 {
-			err = fmt.Errorf("segment %d stands where segment %d belongs: %w", seg.number, len(l.segments)+1, errDamaged)
-		}
-		l.join(seg)
-		return err
-	})
-	if err != nil {
+	if err := s.readSegments(l); err != nil {
 		return err
 	}
+	var err error
 	if v, err := s.value(laneKey(nil, keyFinal, l.lane)); err == nil {
 		r := &cursor{b: v}
 		l.final, l.sealed = r.uint(), true
@@ -354,6 +347,29 @@ func (s *Store) readLane(l *lane) error {
 		return err
 	}
 	return s.lowerFinal(l)
+}
+
+// readSegments reads the segments of a lane. A late one that has no blocks holds its place among them.
+func (s *Store) readSegments(l *lane) error {
+	all := map[uint32]segment{}
+	for _, kind := range [...]byte{keyLate, keySegment} {
+		err := each(s.db, kind, l.lane, func(key, value []byte) (err error) {
+			n := lastNumber(key)
+			all[n], err = readSegment(value, n)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for n := range uint32(len(all)) {
+		seg, ok := all[n+1]
+		if !ok {
+			return fmt.Errorf("segment %d is missing: %w", n+1, errDamaged)
+		}
+		l.join(seg)
+	}
+	return nil
 }
 
 // lowerFinal forgets finality above the tip: it was declared of blocks of a bulk load that a crash has taken, and others

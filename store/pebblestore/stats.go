@@ -41,7 +41,7 @@ func (s Stats) ByKind(n int64) string {
 var kindNames = map[byte]string{
 	keyFormat: "format", keyChain: "chains", keyFinal: "final", keyHead: "head", keySegment: "segments", keyForm: "forms",
 	keyBlock: "headers", keyBody: "bodies", keyTxIDs: "tx-ids", keyAccount: "account-to-id", keyNames: "id-to-account",
-	keyEntries: "entries", keyTxPlace: "tx-places", keySpends: "spends",
+	keyEntries: "entries", keyTxPlace: "tx-places", keySpends: "spends", keyLent: "lent-names", keyLate: "late-segments",
 }
 
 // Stats counts what the store holds.
