@@ -18,6 +18,7 @@ type Book struct {
 	chains     map[flow.Chain]uint16
 
 	text, places, subject, rows, slots string // see pack.go
+	tags                               []byte // of each slot, see tagOf; they fit a processor's cache where slots do not
 }
 
 // Len is how many versions of labels the book holds.
@@ -183,12 +184,16 @@ func (b *Book) find(s Subject) (uint32, bool) {
 	}
 	mask := uint64(len(b.slots)/slotSize - 1)
 	h := hashKey(b.salt, byte(s.kind), chain, s.key)
+	tag := tagOf(uint32(h >> 32))
 	for at := h & mask; ; at = (at + 1) & mask {
-		slot := b.slots[slotSize*at:]
-		i := le32(slot)
-		if i == noSubject {
+		if b.tags[at] == 0 {
 			return 0, false
 		}
+		if b.tags[at] != tag {
+			continue
+		}
+		slot := b.slots[slotSize*at:]
+		i := le32(slot)
 		if le32(slot[4:]) != uint32(h>>32) {
 			continue
 		}
@@ -198,6 +203,9 @@ func (b *Book) find(s Subject) (uint32, bool) {
 		}
 	}
 }
+
+// tagOf is eight bits of the upper half of a hash, and never 0, which is that of a free slot.
+func tagOf(upper uint32) byte { return byte(max(upper>>24, 1)) }
 
 // subjects is how many subjects have labels.
 func (b *Book) subjects() uint32 { return uint32(len(b.places)/placeSize - 1) }

@@ -314,8 +314,12 @@ func (b *Book) check() error {
 		}
 	}
 	free := false
+	b.tags = make([]byte, len(b.slots)/slotSize)
 	for at := 0; at < len(b.slots); at += slotSize {
 		s := le32(b.slots[at:])
+		if s != noSubject {
+			b.tags[at/slotSize] = tagOf(le32(b.slots[at+4:]))
+		}
 		free = free || s == noSubject
 		if s != noSubject && s >= subjects {
 			return fmt.Errorf("%w: slot %d", ErrPacked, at/slotSize)
