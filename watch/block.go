@@ -3,6 +3,7 @@ package watch
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -154,11 +155,11 @@ func (b *block) vouches(a flow.Asset) bool {
 // asides says once which cases are set aside, or are not followed as they should be.
 func (b *block) asides(p flow.Point) (alerts []alert.Alert, again []Reopen) {
 	say := func(id string, severity finding.Severity, title string, t trouble) {
-		owner, key := caseOf(id), fmt.Sprintf("block-%d", p.Height)
-		if !t.tx.IsZero() {
-			key = t.tx.String()
+		owner, text := caseOf(id), finding.Clean(t.err.Error(), 500)
+		key := t.tx.String()
+		if t.tx.IsZero() { // the same trouble with a case that was opened anew is no news
+			key = fmt.Sprintf("%x", sha256.Sum256([]byte(text)))
 		}
-		text := finding.Clean(t.err.Error(), 500)
 		alerts = append(alerts, alert.Alert{
 			Key: owner + "/aside/" + p.Chain.String() + "/" + key, Kind: alert.State, Severity: severity, Case: owner,
 			Title: title, Text: text + ". The case is to be opened anew.", Chain: p.Chain, At: p, Tx: t.tx, Seen: b.seen.At,

@@ -269,7 +269,7 @@ func (o *opened) figures(g Graph, reports []*trace.Report, tips map[flow.Chain]f
 // topHolders is how many holders Opened names.
 const topHolders = 10
 
-// holders adds those who have the most.
+// holders adds those who have the largest parts of what was stolen of an asset.
 func (f *Opened) holders(g Graph, lead, clean *trace.Result) {
 	type key struct {
 		trace.Holder
@@ -287,15 +287,20 @@ func (f *Opened) holders(g Graph, lead, clean *trace.Result) {
 		of := lead.Lines[h.Line-1].Asset
 		all = append(all, HolderFigures{Holder: h.Holder, Figures: Figures{Of: of, Dirty: h.Claim, Clean: least[key{h.Holder, of}]}})
 	}
-	// The results are sorted within a line; over several, the share of the line would decide, which nobody compares.
-	n := min(len(all), max(topHolders-len(f.Holders), 0))
-	for i := range all[:n] {
-		if p, ok := g.Party(all[i].Account); ok {
-			all[i].Party = p.Name
+	stolen := map[flow.Asset]flow.Amount{}
+	for _, n := range f.Stolen {
+		stolen[n.Of] = n.Dirty
+	}
+	share := func(h HolderFigures) flow.Amount { return flow.NewAmount(billion).Share(h.Dirty, stolen[h.Of]) }
+	all = append(f.Holders, all...)
+	slices.SortStableFunc(all, func(a, b HolderFigures) int { return share(b).Compare(share(a)) })
+	n := min(len(all), topHolders)
+	f.Holders, f.More = all[:n:n], f.More+len(all)-n
+	for i := range f.Holders {
+		if p, ok := g.Party(f.Holders[i].Account); ok {
+			f.Holders[i].Party = p.Name
 		}
 	}
-	f.Holders = append(f.Holders, all[:n]...)
-	f.More += len(all) - n
 }
 
 // say is one alert for all of it. Its key is of the sources, so that a case which is opened again says nothing new.

@@ -70,9 +70,7 @@ func (w *Watch) Pending(world World, tx flow.Tx, seen time.Time) []alert.Alert {
 				cases = append(cases, w.desk.FollowsCoin(tx.Point.Chain, m.Spent[k])...)
 			}
 			if !l.Account.IsZero() {
-				if len(m.Spent) == 0 || len(w.cases) > 0 {
-					cases = append(cases, w.desk.Follows(l.Account)...)
-				}
+				cases = append(cases, w.desk.Follows(l.Account)...)
 				found = w.lists.find(l.Account, found[:0])
 				for _, n := range found {
 					give(owner{w.lists.all[n].Name, w.lists.all[n]}, m, h)
