@@ -158,8 +158,18 @@ func openNode(c config.Chain, n config.Node) (node liveNode, err error) {
 	if c.Finality == "safe" {
 		e.Final = "safe"
 	}
-	return evmrpc.Open(e)
+	evm, err := evmrpc.Open(e)
+	if err != nil || c.Finality != "confirmations" {
+		return evm, err
+	}
+	return unasked{evm}, nil
 }
+
+// unasked is a node whose word on what is final does not count.
+type unasked struct{ liveNode }
+
+// Final implements follow.Node.
+func (unasked) Final(context.Context) (p flow.Point, ok bool, err error) { return p, false, nil }
 
 // NodeChain asks a node, written evm-rpc:URL or bitcoin-rpc:URL, which chain it serves. The address is one that its user
 // typed: it may be in a private network, and may hold a user and a password. Errors: ErrKind, and those of the node.
