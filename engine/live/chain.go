@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,8 @@ type chain struct {
 // newChain prepares the nodes of a chain.
 func (l *Live) newChain(c config.Chain) (*chain, error) {
 	ch := &chain{live: l, chain: c.Chain, config: c, seen: map[flow.Hash]time.Time{}}
-	fc := follow.Config{Seen: ch.heard, Tell: ch.tell}
+	fc := l.options.Follow
+	fc.Seen, fc.Tell = ch.heard, ch.tell
 	var err error
 	if ch.nodes, err = engine.OpenNodes(c, fc); err != nil {
 		return nil, err
@@ -228,7 +230,7 @@ func (c *chain) fillHoles(ctx context.Context) error {
 	if c.nodes == nil || !*c.config.Fill {
 		return nil
 	}
-	tick := time.NewTicker(fillEvery)
+	tick := time.NewTicker(cmp.Or(c.live.options.FillEvery, fillEvery))
 	defer tick.Stop()
 	for {
 		select {

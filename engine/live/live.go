@@ -19,6 +19,7 @@ import (
 	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/internal/room"
+	"github.com/spoor-dev/spoor/source/follow"
 	"github.com/spoor-dev/spoor/store"
 	"github.com/spoor-dev/spoor/watch"
 )
@@ -35,6 +36,10 @@ type Options struct {
 	// Sources replace the nodes of the configuration, for tests and benchmarks.
 	Sources []Source
 	Now     func() time.Time // the clock; time.Now if nil
+	// Follow is how patient nodes are treated where the configuration does not say it, for tests.
+	Follow follow.Config
+	// FillEvery is how often holes are looked for; a minute if 0.
+	FillEvery time.Duration
 }
 
 // A Live is a running Spoor. Make it with New, then call Run once.
