@@ -206,11 +206,11 @@ func TestRetry(t *testing.T) {
 		r.set(sick)
 		add(t, o, finding.High, "a")
 		for i, wait := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-			if r.tries != i+1 {
-				t.Fatalf("%d tries after %d waits", r.tries, i)
+			if r.tried() != i+1 {
+				t.Fatalf("%d tries after %d waits", r.tried(), i)
 			}
 			pass(wait*time.Second - time.Millisecond)
-			if r.tries != i+1 {
+			if r.tried() != i+1 {
 				t.Fatalf("wait %d was shorter than %d s", i, wait)
 			}
 			pass(time.Millisecond)
@@ -226,12 +226,12 @@ func TestRetry(t *testing.T) {
 			t.Errorf("the sink that was sick is %+v", s)
 		}
 		r.set(func([]alert.Alert) error { return alert.RetryAfter{After: 17 * time.Second, Err: errSick} })
-		tries := r.tries
+		tries := r.tried()
 		add(t, o, finding.High, "c")
 		r.set(nil)
 		pass(17*time.Second - time.Millisecond)
-		if r.tries != tries+1 {
-			t.Errorf("%d tries; it said when to come back", r.tries-tries)
+		if r.tried() != tries+1 {
+			t.Errorf("%d tries; it said when to come back", r.tried()-tries)
 		}
 		pass(time.Millisecond)
 		if !strings.HasSuffix(r.ids(), "|c") {
@@ -274,9 +274,9 @@ func TestOneMessageThatFailsHoldsNobodyUp(t *testing.T) {
 		if s := sink(t, o, "desk"); s.Queued != 1 {
 			t.Errorf("%d are queued; want the one that fails", s.Queued)
 		}
-		tries := r.tries
+		tries := r.tried()
 		pass(time.Hour)
-		if n := r.tries - tries; n < 50 || n > 70 {
+		if n := r.tried() - tries; n < 50 || n > 70 {
 			t.Errorf("it was tried %d times in an hour", n)
 		}
 		pass(time.Hour)

@@ -354,6 +354,9 @@ func (w *world) finish(ctx context.Context, model map[int]*naive) error {
 	w.mu.Lock()
 	w.modes, w.left = [2]string{"well", "well"}, 0
 	w.mu.Unlock()
+	if _, err := w.struck(); err != nil { // after the last thing that happened
+		return err
+	}
 	time.Sleep(10 * time.Minute)
 	for _, name := range []string{"desk", "pager"} {
 		if _, err := w.o.Redeliver(ctx, name); err != nil {

@@ -50,6 +50,13 @@ func (r *receiver) set(fail func(group []alert.Alert) error) {
 	r.fail = fail
 }
 
+// tried is how often something was sent to it.
+func (r *receiver) tried() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.tries
+}
+
 // ids are those of the groups that were taken, as "a b|c".
 func (r *receiver) ids() string {
 	r.mu.Lock()

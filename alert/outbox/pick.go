@@ -168,7 +168,8 @@ func (w *worker) read(chosen []queued, now time.Time) (g group, err error) {
 }
 
 // settleTickets takes messages out of the queue of a sink: those with a reason are dead letters from then on, the others
-// were taken. A crash may bring a ticket back; the message is then sent again, with the same ID.
+// were taken. A crash may bring back the ticket of what was taken, with those behind it; they are then sent again, with
+// the same IDs. It does not bring back a dead letter, which would come behind what was said later.
 func (o *Outbox) settleTickets(sink string, all []queued) (err error) {
 	o.writer.Lock()
 	defer o.writer.Unlock()
@@ -176,13 +177,14 @@ func (o *Outbox) settleTickets(sink string, all []queued) (err error) {
 	if err != nil {
 		return err
 	}
-	now := millis(time.Now())
+	now, dead := millis(time.Now()), false
 	for _, q := range all {
+		dead = dead || q.reason != ""
 		if err := c.settle(sink, q, now); err != nil {
 			return errors.Join(err, c.Close())
 		}
 	}
-	return o.commit(c, false)
+	return o.commit(c, dead)
 }
 
 func (c *change) settle(sink string, q queued, now int64) error {
