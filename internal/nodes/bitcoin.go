@@ -58,8 +58,16 @@ func (b *Bitcoin) Restart() {
 	}
 }
 
-// Address is the regtest address (P2PKH) of the key that belongs to a name. Anybody can compute the key.
-func Address(name string) string { return addressOf(keyOf(name)).EncodeAddress() }
+// SegWit is how names begin whose coins have their signatures outside of the transaction. btcd takes such payments from
+// block SegWitHeight on.
+const SegWit = "segwit-"
+
+// SegWitHeight is the first height whose block may hold payments from SegWit names.
+const SegWitHeight = 432
+
+// Address is the regtest address of the key that belongs to a name: P2PKH, or P2WPKH for a SegWit name. Anybody can compute
+// the key.
+func Address(name string) string { return addressOf(name).EncodeAddress() }
 
 // keyOf is the key that belongs to a name.
 func keyOf(name string) *btcec.PrivateKey {
@@ -68,8 +76,15 @@ func keyOf(name string) *btcec.PrivateKey {
 	return key
 }
 
-func addressOf(key *btcec.PrivateKey) address.Address {
-	a, err := address.NewAddressPubKeyHash(address.Hash160(key.PubKey().SerializeCompressed()), &chaincfg.RegressionNetParams)
+func addressOf(name string) address.Address {
+	hash := address.Hash160(keyOf(name).PubKey().SerializeCompressed())
+	var a address.Address
+	var err error
+	if strings.HasPrefix(name, SegWit) {
+		a, err = address.NewAddressWitnessPubKeyHash(hash, &chaincfg.RegressionNetParams)
+	} else {
+		a, err = address.NewAddressPubKeyHash(hash, &chaincfg.RegressionNetParams)
+	}
 	if err != nil {
 		panic("nodes: " + err.Error()) // a hash of 20 bytes always has one
 	}
@@ -125,12 +140,11 @@ func (b *Bitcoin) Reorg(depth int) {
 func (b *Bitcoin) Pay(from, to string, satoshi int64) string {
 	b.tb.Helper()
 	coin, holds := b.coin(from, satoshi+fee)
-	key := keyOf(from)
-	own, err := txscript.PayToAddrScript(addressOf(key))
+	own, err := txscript.PayToAddrScript(addressOf(from))
 	if err != nil {
 		b.tb.Fatal(err)
 	}
-	theirs, err := txscript.PayToAddrScript(addressOf(keyOf(to)))
+	theirs, err := txscript.PayToAddrScript(addressOf(to))
 	if err != nil {
 		b.tb.Fatal(err)
 	}
@@ -141,7 +155,12 @@ func (b *Bitcoin) Pay(from, to string, satoshi int64) string {
 	if change := holds - satoshi - fee; change > dust {
 		tx.AddTxOut(wire.NewTxOut(change, own))
 	}
-	tx.TxIn[0].SignatureScript, err = txscript.SignatureScript(tx, 0, own, txscript.SigHashAll, key, true)
+	if key := keyOf(from); strings.HasPrefix(from, SegWit) {
+		hashes := txscript.NewTxSigHashes(tx, txscript.NewCannedPrevOutputFetcher(own, holds))
+		tx.TxIn[0].Witness, err = txscript.WitnessSignature(tx, hashes, 0, holds, own, txscript.SigHashAll, key, true)
+	} else {
+		tx.TxIn[0].SignatureScript, err = txscript.SignatureScript(tx, 0, own, txscript.SigHashAll, key, true)
+	}
 	if err != nil {
 		b.tb.Fatal(err)
 	}

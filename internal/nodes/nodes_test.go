@@ -117,6 +117,12 @@ func TestBtcd(t *testing.T) {
 			t.Fatalf("depth %d: height %d; want %d, and other blocks from %d on", depth, h, top+1, top-uint64(depth)+1)
 		}
 	}
+	b.Generate(SegWitHeight)
+	b.Pay(Miner, SegWit+"thief", 30_0000_0000)
+	b.Pay(SegWit+"thief", SegWit+"hop", 20_0000_0000)
+	if err := b.Call(t.Context(), "getblock", []any{b.Generate(1)[0], 1}, &got); err != nil || len(got.Tx) != 3 {
+		t.Fatalf("block %+v, %v; want the coinbase and two more", got, err)
+	}
 	b.Kill()
 	if err := b.Call(context.Background(), "getblockcount", nil, nil); err == nil {
 		t.Fatal("a killed node answered")
