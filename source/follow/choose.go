@@ -12,10 +12,11 @@ import (
 
 // A target is a block that a reader is led to.
 type target struct {
-	head Header    // its parent may not be known
-	by   []*member // the nodes on whose branch it is
-	need int       // so many must say each block on the way
-	full bool      // no fewer than Config.Agree
+	head  Header    // its parent may not be known
+	owner *member   // who says so
+	by    []*member // the nodes on whose branch it is
+	need  int       // so many must say each block on the way
+	full  bool      // no fewer than Config.Agree
 }
 
 // A view is what one reader remembers of the votes, and what it has.
@@ -92,7 +93,7 @@ func (s *Source) choose(ctx context.Context, v *view) (t target, ok bool) {
 	if pick == nil {
 		return target{}, false
 	}
-	return target{head: pick.head, by: pick.by, need: need, full: need >= s.cfg.Agree}, true
+	return target{head: pick.head, owner: pick.owner, by: pick.by, need: need, full: need >= s.cfg.Agree}, true
 }
 
 // candidates are the heads of nodes, each with those on whose branch it is, highest first.

@@ -22,6 +22,9 @@ type item struct {
 	calls []call // under way
 }
 
+// lanePolls is for how many times Config.Poll a lane goes on before the votes are counted again.
+const lanePolls = 10
+
 // mostWindows is how many windows of headers a lane holds at most: all but a few are of blocks in trouble.
 const mostWindows = 16
 
@@ -86,6 +89,8 @@ type lane struct {
 	skip func(h Header, t *trouble) bool
 
 	items   []*item
+	began   time.Time
+	closed  bool    // no more headers are asked for
 	probe   *item   // one that is got again, to know whether blocks are given at all
 	giver   *member // whose headers do not fit on the parent
 	results chan result
@@ -107,8 +112,12 @@ func (l *lane) run(ctx context.Context) ending {
 	l.results, l.windows = make(chan result, 2*cfg.Ahead), make(chan window, 1)
 	tick := time.NewTicker(max(min(cfg.Slow, cfg.Poll)/4, time.Millisecond))
 	defer tick.Stop()
-	moved := time.Now()
+	l.began = time.Now()
+	moved := l.began
 	for {
+		if l.isOld() && !l.closed && !l.asking && len(l.items) > 0 {
+			l.close()
+		}
 		n, ok := l.hand()
 		if !ok {
 			return stopped
@@ -150,6 +159,20 @@ func (l *lane) run(ctx context.Context) ending {
 		}
 	}
 }
+
+// close lets the lane end with what is under way, so that the votes are counted again.
+func (l *lane) close() {
+	n := len(l.items)
+	for n > 1 && !l.items[n-1].done && len(l.items[n-1].calls) == 0 {
+		n--
+	}
+	l.items, l.closed = l.items[:n], true
+	l.last = l.items[n-1].head.Point.Height
+	l.next = l.last + 1
+}
+
+// isOld reports whether the votes are to be counted again.
+func (l *lane) isOld() bool { return time.Since(l.began) >= lanePolls*l.s.cfg.Poll }
 
 // extend puts a window behind what is asked for.
 func (l *lane) extend(w window) {
@@ -220,7 +243,7 @@ func (l *lane) isHopeless(t *trouble) bool {
 // wants reports whether headers are asked for: those of blocks that are in trouble do not count, so that the lane finds
 // out where it could go on.
 func (l *lane) wants() bool {
-	if l.asking || l.dry || l.fork || l.next > l.last || len(l.items) >= mostWindows*l.s.cfg.Window {
+	if l.asking || l.dry || l.fork || l.isOld() && len(l.items) > 0 || l.next > l.last || len(l.items) >= mostWindows*l.s.cfg.Window {
 		return false
 	}
 	n := 0
@@ -232,9 +255,9 @@ func (l *lane) wants() bool {
 	return n < l.s.cfg.Window/2+l.s.cfg.Ahead
 }
 
-// start makes as many calls as may be under way at once.
+// start makes as many calls as may be under way at once: first for blocks that were never missed, so that one which nobody
+// gives does not keep nodes from the others.
 func (l *lane) start(ctx context.Context) {
-	cfg := &l.s.cfg
 	var held int64
 	ready := 0
 	for _, it := range l.items {
@@ -243,24 +266,35 @@ func (l *lane) start(ctx context.Context) {
 			held += int64(len(it.block.Raw))
 		}
 	}
-	for i, it := range l.items {
-		if it.done || len(it.calls) > 1 || len(it.calls) == 1 && time.Since(it.calls[0].began) < cfg.Slow {
-			continue
+	for _, missed := range []bool{false, true} {
+		for i, it := range l.items {
+			if it.done || missed != (l.shelf.troubles[it.head.Point.Hash] != nil) {
+				continue
+			}
+			if !l.startOne(ctx, it, i == 0, ready, held) {
+				break
+			}
 		}
-		first := i == 0 && len(it.calls) < 2
-		full := l.flying+ready >= cfg.Ahead || held+int64(l.flying+1)*l.shelf.largest > cfg.Bytes
-		if l.flying >= cap(l.results) || full && !first {
-			return
-		}
-		m := l.pick(it)
-		if m == nil {
-			continue
-		}
-		c := call{m, time.Now()}
-		it.calls = append(it.calls, c)
+	}
+}
+
+// startOne makes a call for an item if one is due and a node can be asked, and reports whether others may follow. The
+// first item is always asked for.
+func (l *lane) startOne(ctx context.Context, it *item, isFirst bool, ready int, held int64) bool {
+	cfg := &l.s.cfg
+	if len(it.calls) > 1 || len(it.calls) == 1 && time.Since(it.calls[0].began) < cfg.Slow {
+		return true
+	}
+	isFull := l.flying+ready >= cfg.Ahead || held+int64(l.flying+1)*l.shelf.largest > cfg.Bytes
+	if l.flying >= cap(l.results) || isFull && !isFirst {
+		return false
+	}
+	if m := l.pick(it); m != nil {
+		it.calls = append(it.calls, call{m, time.Now()})
 		l.flying++
 		l.working.Go(func() { l.results <- l.s.fetch(ctx, it, m) })
 	}
+	return true
 }
 
 // pick reserves the node that is likely to give an item soonest; nil if none can be asked now.

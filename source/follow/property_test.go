@@ -108,7 +108,7 @@ func play(t *testing.T, count int, cfg follow.Config, turns []turn) error {
 	won = won.Grow("won", 35)
 	nodes[0].SetBranch(won)
 	head := won.Head().Point
-	arrived := await(4*time.Minute, func() bool { return w.read.tip() == head })
+	arrived := await(10*time.Minute, func() bool { return w.read.tip() == head })
 	if err := w.halt(); err != nil {
 		return fmt.Errorf("%w\n%s", err, w.describe())
 	}

@@ -10,10 +10,8 @@ import (
 	"github.com/spoor-dev/spoor/source"
 )
 
-const (
-	sealEvery  = 64      // blocks that are yielded before finality is looked at again
-	laneLength = 1 << 13 // blocks after which the votes are counted again
-)
+// sealEvery is how many blocks are yielded before finality is looked at again.
+const sealEvery = 64
 
 // A run is the state of one Steps. It belongs to the goroutine that reads the steps.
 type run struct {
@@ -114,8 +112,7 @@ func (r *run) lead(ctx context.Context, t target) (moved bool, err error) {
 		return false, nil
 	}
 	for range 2 {
-		last := min(t.head.Point.Height, from+laneLength-1)
-		l := &lane{s: r.s, shelf: r.shelf, t: t, next: from, parent: parent, last: last}
+		l := &lane{s: r.s, shelf: r.shelf, t: t, next: from, parent: parent, last: t.head.Point.Height}
 		l.add = func(b source.Block) bool { moved = true; return r.add(t, b) }
 		l.skip = r.skip
 		end := l.run(ctx)
@@ -160,7 +157,7 @@ func (r *run) fork(ctx context.Context, t target, m *member) (from uint64, paren
 		return 0, parent, false, nil
 	}
 	// Nothing is taken back for a branch of which the node cannot show the end.
-	if r.s.isDoubtful(m, t.head) && !r.s.prove(ctx, m, t.head) {
+	if r.s.isDoubtful(m, t.head) && !r.s.prove(ctx, m, Header{Point: t.head.Point}) { // its parent is another node's word
 		return 0, parent, false, nil
 	}
 	if keep == 0 && ring.cut {

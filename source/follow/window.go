@@ -21,9 +21,8 @@ type window struct {
 // says has to be said by as many as the target needs.
 func (s *Source) window(ctx context.Context, t target, from uint64, parent flow.Hash, n int) window {
 	if h := t.head; n == 1 && h.Point.Height == from && !h.Parent.IsZero() && h.Parent == parent {
-		first := s.inTurn(t.by)[0]
-		s.follow(first)
-		return window{headers: []Header{h}, giver: first, by: t.by} // nothing to ask
+		s.follow(s.inTurn(t.by)[0])
+		return window{headers: []Header{h}, giver: t.owner, by: t.by} // nothing to ask
 	}
 	for _, m := range s.inTurn(t.by) {
 		if ctx.Err() != nil || !s.isUsable(m) {
