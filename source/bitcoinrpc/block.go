@@ -112,13 +112,12 @@ func (n *Node) header(at flow.Point, answer json.RawMessage) (follow.Header, err
 }
 
 func readHeader(at flow.Point, answer json.RawMessage) (follow.Header, error) {
-	var digits string
-	if json.Unmarshal(answer, &digits) == nil {
-		raw, err := hex.DecodeString(digits)
-		switch {
-		case err != nil:
+	if len(answer) > 0 && answer[0] == '"' {
+		var raw octets
+		if err := raw.UnmarshalJSON(answer); err != nil {
 			return follow.Header{}, err
-		case len(raw) != headerSize:
+		}
+		if len(raw) != headerSize {
 			return follow.Header{}, fmt.Errorf("%d bytes, and a header has %d", len(raw), headerSize)
 		}
 		h := headerOf(at, raw)
@@ -180,39 +179,52 @@ func (n *Node) Block(ctx context.Context, h follow.Header) (source.Block, error)
 			return source.Block{}, err
 		}
 	}
-	digits, err := n.rawBlock(ctx, at.Hash)
-	if err != nil {
+	raw, err := n.rawBlock(ctx, at.Hash)
+	switch {
+	case err != nil:
 		return source.Block{}, fmt.Errorf("block %d: %w", at.Height, said(err))
-	}
-	raw, err := hex.DecodeString(digits)
-	if err == nil && len(raw) < headerSize {
-		err = fmt.Errorf("%d bytes, and the header alone has %d", len(raw), headerSize)
-	}
-	if err != nil {
-		return source.Block{}, fmt.Errorf("%s: block %d: %w: %w", n.Name(), at.Height, rpc.ErrAnswer, err)
+	case len(raw) < headerSize:
+		return source.Block{}, fmt.Errorf("%s: block %d: %w: %d bytes, and the header alone has %d", n.Name(), at.Height, rpc.ErrAnswer, len(raw), headerSize)
 	}
 	got := headerOf(at, raw)
 	return source.Block{Point: got.Point, Parent: got.Parent, Raw: raw}, nil
 }
 
-// rawBlock are the hexadecimal digits of a block. The form was a flag before it was a number (Bitcoin Core 0.15).
-func (n *Node) rawBlock(ctx context.Context, hash flow.Hash) (digits string, err error) {
+// rawBlock are the bytes of a block. The form was a flag before it was a number (Bitcoin Core 0.15).
+func (n *Node) rawBlock(ctx context.Context, hash flow.Hash) (raw octets, err error) {
 	n.mu.Lock()
 	old := n.old
 	n.mu.Unlock()
 	if !old {
-		err := n.rpc.CallMost(ctx, mostBlock, "getblock", []any{hash, 0}, &digits)
+		err := n.rpc.CallMost(ctx, mostBlock, "getblock", []any{hash, 0}, &raw)
 		if !isAboutForm(err) {
-			return digits, err
+			return raw, err
 		}
 	}
-	err = n.rpc.CallMost(ctx, mostBlock, "getblock", []any{hash, false}, &digits)
+	err = n.rpc.CallMost(ctx, mostBlock, "getblock", []any{hash, false}, &raw)
 	if err == nil && !old {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		n.old = true
 	}
-	return digits, err
+	return raw, err
+}
+
+// octets are bytes that stand in JSON as hexadecimal digits.
+type octets []byte
+
+// UnmarshalJSON reads the digits without a detour through text, for a block has millions of them.
+func (o *octets) UnmarshalJSON(text []byte) error {
+	if len(text) < 2 || text[0] != '"' || text[len(text)-1] != '"' {
+		return fmt.Errorf("%.40q: want a text of hexadecimal digits", text)
+	}
+	text = text[1 : len(text)-1]
+	raw := make([]byte, hex.DecodedLen(len(text)))
+	if _, err := hex.Decode(raw, text); err != nil {
+		return err
+	}
+	*o = raw
+	return nil
 }
 
 // isAboutForm reports whether an endpoint refused the type of a parameter. The codes are those of Bitcoin Core (-1 and -3) and of

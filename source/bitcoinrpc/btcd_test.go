@@ -257,16 +257,19 @@ func TestLiarsBesideAnHonestNode(t *testing.T) {
 	}
 }
 
+// What is pending, with its witnesses or without, is what the next block then holds.
 func TestPendingOfBtcd(t *testing.T) {
+	const thief = nodes.SegWit + "thief"
 	b := nodes.Btcd(t)
-	b.Generate(nodes.Maturity + 2)
+	b.Generate(nodes.SegWitHeight)
 	n := open(t, b.URL, bitcoinrpc.Config{Endpoint: login(b), Poll: 2 * time.Millisecond})
 	ctx, cancel := context.WithCancel(t.Context())
 	txs := make(chan flow.Tx, 100)
 	var wait sync.WaitGroup
 	var err error
 	wait.Go(func() { err = n.Pending(ctx, func(tx flow.Tx) { txs <- tx }) })
-	for i, id := range []string{b.Pay(nodes.Miner, "thief", 40_0000_0000), b.Pay("thief", "hop", 15_0000_0000)} {
+	sent := []string{b.Pay(nodes.Miner, thief, 10_0000_0000), b.Pay(thief, "hop", 5_0000_0000)}
+	for i, id := range sent {
 		select {
 		case tx := <-txs:
 			if tx.ID.String() != id || tx.Movements[0].IsComplete() || len(tx.Movements[0].Out) != 2 {
@@ -279,6 +282,18 @@ func TestPendingOfBtcd(t *testing.T) {
 	b.Generate(1)
 	cancel()
 	wait.Wait()
+	h, headErr := n.Head(t.Context())
+	if headErr != nil {
+		t.Fatal(headErr)
+	}
+	raw, blockErr := n.Block(t.Context(), h)
+	if blockErr != nil {
+		t.Fatal(blockErr)
+	}
+	block, decodeErr := bitcoin.New(flow.BitcoinRegtest).Decode(raw.Point, raw.Parent, raw.Raw)
+	if decodeErr != nil || len(block.Txs) != 3 || !block.Coverage.Has(flow.ProvedWitness) {
+		t.Errorf("%d transactions, coverage %v, %v; want 3 with their witnesses", len(block.Txs), block.Coverage.Names(), decodeErr)
+	}
 	if p := n.Pool(); !errors.Is(err, context.Canceled) || p.Visited != 2 || p.Refused != 0 || len(txs) != 0 {
 		t.Errorf("%v, %+v", err, p)
 	}

@@ -2,7 +2,6 @@ package bitcoinrpc
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -103,10 +102,10 @@ func (n *Node) visitNew(ctx context.Context, d *bitcoin.Decoder, ids []flow.Hash
 
 // visitGroup asks for transactions and visits them. again are those that the node had no time for.
 func (n *Node) visitGroup(ctx context.Context, d *bitcoin.Decoder, group []flow.Hash, visit func(flow.Tx)) (again []flow.Hash, err error) {
-	digits := make([]string, len(group))
+	raws := make([]octets, len(group))
 	calls := make([]rpc.Call, len(group))
 	for i, id := range group {
-		calls[i] = rpc.Call{Method: "getrawtransaction", Params: []any{id}, Result: &digits[i]}
+		calls[i] = rpc.Call{Method: "getrawtransaction", Params: []any{id}, Result: &raws[i]}
 	}
 	if err := n.rpc.Batch(ctx, calls); err != nil && !errors.Is(err, rpc.ErrBusy) {
 		return nil, err
@@ -116,7 +115,7 @@ func (n *Node) visitGroup(ctx context.Context, d *bitcoin.Decoder, group []flow.
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case err == nil:
-			n.visitOne(d, id, digits[i], visit)
+			n.visitOne(d, id, raws[i], visit)
 		case errors.Is(err, follow.ErrNotFound):
 			n.pool.late.Add(1)
 		case errors.Is(err, rpc.ErrBusy):
@@ -129,15 +128,12 @@ func (n *Node) visitGroup(ctx context.Context, d *bitcoin.Decoder, group []flow.
 	return again, nil
 }
 
-func (n *Node) visitOne(d *bitcoin.Decoder, id flow.Hash, digits string, visit func(flow.Tx)) {
-	raw, err := hex.DecodeString(digits)
-	if err == nil {
-		var tx flow.Tx
-		if tx, err = d.Pending(raw); err == nil && tx.ID == id {
-			n.pool.visited.Add(1)
-			visit(tx)
-			return
-		}
+func (n *Node) visitOne(d *bitcoin.Decoder, id flow.Hash, raw []byte, visit func(flow.Tx)) {
+	tx, err := d.Pending(raw)
+	if err != nil || tx.ID != id {
+		n.pool.refused.Add(1)
+		return
 	}
-	n.pool.refused.Add(1)
+	n.pool.visited.Add(1)
+	visit(tx)
 }
