@@ -87,6 +87,9 @@ x mine TUSD 10000000
 	if a := n.Alerts[0].Text; !strings.HasSuffix(a, "Besides, 6 movements of dust or of tokens that nobody vouches for were counted since the last alert about this list.") {
 		t.Error(a)
 	}
+	if strings.Contains(n.Alerts[1].Text, "Besides") || w.dust["mine"].since != 0 || w.Stats().Dust != 6 {
+		t.Errorf("it is said twice: %s", lines(n.Alerts))
+	}
 	w.Back(g.blocks[1].Point)
 	again, err := w.Forward(t.Context(), w18, Seen{g.blocks[1], seenAt})
 	if err != nil || lines(again.Alerts) != lines(n.Alerts) {

@@ -385,3 +385,78 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("of a closed case: %s", lines(n.Alerts))
 	}
 }
+
+// Who holds the money at the last final block, and goes on above it, is followed like everybody.
+func TestOpenedInTheMiddleIsNotCut(t *testing.T) {
+	g := newWorld(blocks(t, `
+block 1 aa time=1700000000
+eth:victim eth:thief ETH 100
+block 2 bb time=1700000060
+eth:thief eth:a ETH 40
+`)...)
+	coins := blocks(t, `
+chain regtest
+block 1 aa time=1700000000
+tx mint
+- -> thief 100
+block 2 bb time=1700000060
+tx spend
+mint:0 thief 100 -> a 60 thief 40
+`)
+	g.blocks = append(g.blocks, coins...)
+	c := heist()
+	c.Theft.Sources = append(c.Theft.Sources, trace.Coin{
+		Outpoint: flow.Outpoint{Tx: coins[0].Txs[0].ID}, Account: script("thief"), Asset: flow.BitcoinRegtest.Native(), Amount: flow.NewAmount(100),
+	})
+	w := New(Config{})
+	o, err := w.Open(t.Context(), g, c, Start{Final: g.blocks[0].Point}, Start{Final: coins[0].Point})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.Partial) != 0 || len(o.Holders) != 2 {
+		t.Errorf("%+v", o)
+	}
+	for _, chain := range []flow.Chain{textEth, flow.BitcoinRegtest} {
+		r := must(w.Case("heist", chain).Report())
+		for _, h := range r.Results[0].Holders {
+			if h.End != trace.Unspent && !h.Claim.IsZero() || r.Partial {
+				t.Errorf("%s: %s ends with %q", chain, h.Holder, h.End)
+			}
+		}
+	}
+}
+
+// crowded is a world in which everybody was paid by many and has paid many.
+type crowded struct{ *world }
+
+func (c crowded) Balances(ctx context.Context, of []trace.BalanceAsk) ([]trace.Balance, error) {
+	all, err := c.world.Balances(ctx, of)
+	for i := range all {
+		all[i].Payers, all[i].Payees = []flow.Account{text("p"), text("q")}, []flow.Account{text("r"), text("s")}
+	}
+	return all, err
+}
+
+func TestWhoBehavesLikeAService(t *testing.T) {
+	g := newWorld(blocks(t, `
+block 1 aa time=1700000000
+- eth:hub ETH 900
+eth:victim eth:thief ETH 100
+block 2 bb time=1700000060
+eth:thief eth:hub ETH 40
+`)...)
+	c := heist()
+	c.Options.Crowd = trace.Crowd{Parties: 2}
+	w := New(Config{})
+	opens(t, w, g, c)
+	forward(t, w, g, g.blocks[0])
+	n, err := w.Forward(t.Context(), crowded{g}, Seen{g.blocks[1], seenAt})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "critical live-arrival: 40 ETH, 400 of 1000 parts of the theft, arrived at hub (nobody names it; it behaves like a service) from thief. " +
+		"How much of it is stolen, by rule: haircut 40 ETH, fifo 40 ETH, dirty-first 40 ETH, clean-first 40 ETH. Minutes count: ask the service to freeze it.\n"
+	if got := lines(n.Alerts); got != want {
+		t.Errorf("got %swant %s", got, want)
+	}
+}
