@@ -163,32 +163,6 @@ func checkTheft(t *testing.T, blocks []flow.Block, internal bool) {
 	}
 }
 
-func TestAnvilIsReadAndProved(t *testing.T) {
-	e := anvil(t)
-	theft(t, e)
-	e.Mine(2)
-	n := open(t, evmrpc.Config{Endpoint: endpoint(e)})
-	checkTheft(t, chainOf(t, n, proved|flow.SawTraces), true)
-	t.Logf("%+v", n.Modes())
-	n = open(t, evmrpc.Config{Endpoint: endpoint(e), Traces: evmrpc.TracesForbidden})
-	checkTheft(t, chainOf(t, n, proved), false)
-	if m := n.Modes(); m.Traces != "none" || len(m.Missing) == 0 {
-		t.Errorf("modes %+v do not say that traces are missing", m)
-	}
-}
-
-func TestGethIsReadAndProved(t *testing.T) {
-	e := geth(t)
-	theft(t, e)
-	n := open(t, evmrpc.Config{Endpoint: endpoint(e), Traces: evmrpc.TracesDemanded})
-	checkTheft(t, chainOf(t, n, proved|flow.SawTraces), true)
-	if m := n.Modes(); m.Traces != "debug_traceBlockByHash" || m.Receipts != "eth_getBlockReceipts" {
-		t.Errorf("modes %+v", m)
-	}
-	p, ok, err := n.Final(t.Context())
-	t.Logf("%+v; final %v %v %v", n.Modes(), p, ok, err)
-}
-
 // watching collects what a node pushes until the test is over.
 func watching(t *testing.T, n *evmrpc.Node) (woken <-chan struct{}, end func() error) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -212,111 +186,145 @@ func await(t *testing.T, c <-chan struct{}) {
 	}
 }
 
-func TestBothPushAndReorganise(t *testing.T) {
-	for name, start := range map[string]func(testing.TB, ...string) *nodes.EVM{"anvil": anvil, "geth": geth} {
-		t.Run(name, func(t *testing.T) {
-			e := start(t)
-			n := open(t, evmrpc.Config{Endpoint: endpoint(e)})
-			woken, end := watching(t, n)
-			await(t, woken) // the subscription stands
-			e.Mine(1)
-			await(t, woken)
-			e.Mine(3)
-			old, err := n.Head(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			e.Reorg(2, nodes.Payment{From: e.Accounts[0], To: thief, Wei: 5})
-			blocks := chainOf(t, n, proved|flow.SawTraces)
-			if at := blocks[old.Point.Height]; at.Point.Hash == old.Point.Hash {
-				t.Error("the branch is the old one")
-			}
-			if !strings.Contains(told(blocks), " 5\n") {
-				t.Errorf("the payment of the new branch is not there:\n%s", told(blocks))
-			}
-			b, err := n.Block(t.Context(), old) // a node may still have it, or not
-			if err == nil && b.Point != old.Point || err != nil && !errors.Is(err, follow.ErrNotFound) && !errors.Is(err, evmrpc.ErrParts) {
-				t.Errorf("the block of the old branch: %v, %v", b.Point, err)
-			}
-			if err := end(); !errors.Is(err, context.Canceled) {
-				t.Errorf("watch ended with %v", err)
-			}
-		})
+// TestRealNodes follows one story on both: a theft is read and proved, blocks are pushed, the chain changes its mind, and
+// the node dies and comes back.
+func TestRealNodes(t *testing.T) {
+	t.Run("anvil", func(t *testing.T) {
+		e := anvil(t)
+		n := open(t, evmrpc.Config{Endpoint: endpoint(e)})
+		aTheft(t, e, n)
+		if m := n.Modes(); m.Traces != "trace_block" || m.Receipts != "eth_getBlockReceipts" {
+			t.Errorf("modes %+v", m)
+		}
+		aReorganisation(t, e, n)
+	})
+	t.Run("geth", func(t *testing.T) {
+		e := geth(t)
+		n := open(t, evmrpc.Config{Endpoint: endpoint(e), Traces: evmrpc.TracesDemanded})
+		aTheft(t, e, n)
+		if m := n.Modes(); m.Traces != "debug_traceBlockByHash" || m.Receipts != "eth_getBlockReceipts" {
+			t.Errorf("modes %+v", m)
+		}
+		aReorganisation(t, e, n)
+		aDeath(t, e, n)
+	})
+}
+
+func aTheft(t *testing.T, e *nodes.EVM, n *evmrpc.Node) {
+	theft(t, e)
+	e.Mine(1)
+	checkTheft(t, chainOf(t, n, proved|flow.SawTraces), true)
+	if _, ok, err := n.Final(t.Context()); err != nil || ok != (n.Modes().Final == "finalized") {
+		t.Errorf("final: %v, %v; modes %+v", ok, err, n.Modes())
+	}
+	blind := open(t, evmrpc.Config{Endpoint: endpoint(e), Traces: evmrpc.TracesForbidden})
+	checkTheft(t, chainOf(t, blind, proved), false)
+	if m := blind.Modes(); m.Traces != "none" || len(m.Missing) == 0 {
+		t.Errorf("modes %+v do not say that traces are missing", m)
 	}
 }
 
-func TestNodeDiesAndComesBack(t *testing.T) {
-	e := geth(t)
-	e.Mine(2)
-	n := open(t, evmrpc.Config{Endpoint: endpoint(e)})
-	before := chainOf(t, n, proved)
+func aReorganisation(t *testing.T, e *nodes.EVM, n *evmrpc.Node) {
+	woken, end := watching(t, n)
+	await(t, woken) // the subscription stands
+	e.Mine(1)
+	await(t, woken)
+	e.Mine(3)
+	old, err := n.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Reorg(2, nodes.Payment{From: e.Accounts[0], To: thief, Wei: 5})
+	blocks := chainOf(t, n, proved|flow.SawTraces)
+	if at := blocks[old.Point.Height]; at.Point.Hash == old.Point.Hash {
+		t.Error("the branch is the old one")
+	}
+	if !strings.Contains(told(blocks), " 5\n") {
+		t.Errorf("the payment of the new branch is not there:\n%s", told(blocks))
+	}
+	b, err := n.Block(t.Context(), old) // a node may still have it, or not
+	if err == nil && b.Point != old.Point || err != nil && !errors.Is(err, follow.ErrNotFound) && !errors.Is(err, evmrpc.ErrParts) {
+		t.Errorf("the block of the old branch: %v, %v", b.Point, err)
+	}
+	if err := end(); !errors.Is(err, context.Canceled) {
+		t.Errorf("watch ended with %v", err)
+	}
+}
+
+func aDeath(t *testing.T, e *nodes.EVM, n *evmrpc.Node) {
+	genesis := chainOf(t, n, proved)[0]
 	woken, end := watching(t, n)
 	await(t, woken)
 	e.Kill()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	if _, err := n.Head(ctx); err == nil || errors.Is(err, follow.ErrNotFound) {
+	if _, err := n.Head(t.Context()); err == nil || errors.Is(err, follow.ErrNotFound) {
 		t.Errorf("head of a dead node: %v", err)
 	}
 	if err := end(); err == nil {
 		t.Error("watch of a dead node ended without an error")
 	}
 	e.Restart()
-	after := chainOf(t, n, flow.ProvedHash)
-	if len(after) == 0 || after[0].Point != before[0].Point {
+	if after := chainOf(t, n, flow.ProvedHash); after[0].Point != genesis.Point {
 		t.Error("after the restart it is another chain")
 	}
 }
 
-func TestPendingOfAnvilAndGeth(t *testing.T) {
+func TestPendingOfRealNodes(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		start  func(testing.TB, ...string) *nodes.EVM
-		flags  []string
-		socket bool
-		by     string
+		name  string
+		start func(testing.TB, ...string) *nodes.EVM
+		flags []string
 	}{
-		{"anvil-push", anvil, []string{"--no-mining"}, true, "eth_subscribe"},
-		{"anvil-poll", anvil, []string{"--no-mining"}, false, "eth_getFilterChanges"},
-		{"geth-push", geth, []string{"--dev.period", "100"}, true, "eth_subscribe"},
-		{"geth-poll", geth, []string{"--dev.period", "100"}, false, "eth_getFilterChanges"},
+		{"anvil", anvil, []string{"--no-mining"}},
+		{"geth", geth, []string{"--dev.period", "100"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := c.start(t, c.flags...)
-			cfg := evmrpc.Config{Endpoint: endpoint(e), Poll: 5 * time.Millisecond}
-			if !c.socket {
-				cfg.Endpoint.Socket = ""
-			}
-			n := open(t, cfg)
 			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
-			txs := make(chan flow.Tx, 100)
-			var wait sync.WaitGroup
-			var err error
-			wait.Go(func() { err = n.Pending(ctx, func(tx flow.Tx) { txs <- tx }) })
-			for n.Pool().By == "" && ctx.Err() == nil {
-				time.Sleep(time.Millisecond)
+			type reader struct {
+				*evmrpc.Node
+				by  string
+				txs chan flow.Tx
+				err error
 			}
-			me := e.Accounts[0]
+			var wait sync.WaitGroup
+			var readers []*reader
+			for _, by := range []string{"eth_subscribe", "eth_getFilterChanges"} {
+				cfg := evmrpc.Config{Endpoint: endpoint(e), Poll: 5 * time.Millisecond}
+				if by != "eth_subscribe" {
+					cfg.Endpoint.Socket = ""
+				}
+				r := &reader{Node: open(t, cfg), by: by, txs: make(chan flow.Tx, 100)}
+				readers = append(readers, r)
+				wait.Go(func() { r.err = r.Pending(ctx, func(tx flow.Tx) { r.txs <- tx }) })
+				for r.Pool().By == "" && ctx.Err() == nil {
+					time.Sleep(time.Millisecond)
+				}
+			}
 			data := append([]byte{0xa9, 0x05, 0x9c, 0xbb}, append(word(t, shop), binary.BigEndian.AppendUint64(make([]byte, 24), 99)...)...) // transfer(address,uint256)
 			var id string
-			if err := e.Call(ctx, "eth_sendTransaction", []any{map[string]any{"from": me, "to": thief, "value": "0x7", "input": "0x" + hex.EncodeToString(data), "gas": "0x200000"}}, &id); err != nil {
+			if err := e.Call(ctx, "eth_sendTransaction", []any{map[string]any{"from": e.Accounts[0], "to": thief, "value": "0x7",
+				"input": "0x" + hex.EncodeToString(data), "gas": "0x200000"}}, &id); err != nil {
 				t.Fatal(err)
 			}
-			select {
-			case tx := <-txs:
-				got := told([]flow.Block{{Txs: []flow.Tx{tx}}})
-				want := "transfer 0x00000000000000000000000000000000000007F1 7\ntoken 0x0000000000000000000000000000000000005409 99\n"
-				if !strings.EqualFold(got, want) || "0x"+tx.ID.String() != id || !tx.Point.Hash.IsZero() || tx.Point.Chain.IsZero() {
-					t.Errorf("%+v of %s:\n%swant\n%s", tx.Point, tx.ID, got, want)
+			for _, r := range readers {
+				select {
+				case tx := <-r.txs:
+					got := told([]flow.Block{{Txs: []flow.Tx{tx}}})
+					want := "transfer 0x00000000000000000000000000000000000007F1 7\ntoken 0x0000000000000000000000000000000000005409 99\n"
+					if !strings.EqualFold(got, want) || "0x"+tx.ID.String() != id || !tx.Point.Hash.IsZero() || tx.Point.Chain.IsZero() {
+						t.Errorf("%s: %+v of %s:\n%swant\n%s", r.by, tx.Point, tx.ID, got, want)
+					}
+				case <-ctx.Done():
+					t.Errorf("%s: nothing pending; %+v", r.by, r.Pool())
 				}
-			case <-ctx.Done():
-				t.Errorf("nothing pending; %+v", n.Pool())
 			}
 			cancel()
 			wait.Wait()
-			if p := n.Pool(); p.By != c.by || p.Visited != 1 || p.Refused != 0 || !errors.Is(err, context.Canceled) {
-				t.Errorf("pool %+v; ended with %v", p, err)
+			for _, r := range readers {
+				if p := r.Pool(); p.By != r.by || p.Visited != 1 || p.Refused != 0 || !errors.Is(r.err, context.Canceled) {
+					t.Errorf("%s: pool %+v; ended with %v", r.by, p, r.err)
+				}
 			}
 		})
 	}
