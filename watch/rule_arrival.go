@@ -96,9 +96,14 @@ func (s *seat) says(h *hop) bool {
 
 func (s *seat) arrival(v *view, rule *Rule, to flow.Account, then string, hops []*hop) {
 	sums, share := s.moved(hops)
-	severity := rule.Severity
+	severity, part := rule.Severity, thousandths(share)
 	if !slices.ContainsFunc(hops, func(h *hop) bool { return !h.units[s.lead].IsZero() }) {
 		severity--
+		n := slices.IndexFunc(s.ledgers, func(l *trace.Ledger) bool {
+			i := slices.Index(s.ledgers, l)
+			return l.Policy() != trace.Haircut && slices.ContainsFunc(hops, func(h *hop) bool { return !h.units[i].IsZero() })
+		})
+		sums, part = unitsBy(hops, n), "stolen as "+s.ledgers[n].Policy().String()+" says"
 	}
 	party, _ := v.world.Party(to)
 	v.add(candidate{
@@ -118,18 +123,22 @@ func (s *seat) arrival(v *view, rule *Rule, to flow.Account, then string, hops [
 				if l.Policy() == trace.Poison {
 					continue
 				}
-				var sums []sum
-				for _, h := range hops {
-					sums = plus(sums, h.asset, h.units[i])
-				}
-				rules = append(rules, l.Policy().String()+" "+total(v.world, sums))
+				rules = append(rules, l.Policy().String()+" "+total(v.world, unitsBy(hops, i)))
 			}
 			text := fmt.Sprintf("%s, %s, arrived at %s from %s. How much of it is stolen, by rule: %s. %s",
-				total(v.world, sums), thousandths(share), who, names(v.world, givers(hops)), strings.Join(rules, ", "), then)
+				total(v.world, sums), part, who, names(v.world, givers(hops)), strings.Join(rules, ", "), then)
 			if party.Contact != "" {
 				text += ": " + party.Contact
 			}
 			return rule.finding(s.draft(v, draft{severity: severity, subjects: []flow.Account{to}, evidence: facts(hops), sentence: text + "."}))
 		},
 	})
+}
+
+// unitsBy is how much of some hops is stolen under the rule of ledger n.
+func unitsBy(hops []*hop, n int) (sums []sum) {
+	for _, h := range hops {
+		sums = plus(sums, h.asset, h.units[n])
+	}
+	return sums
 }

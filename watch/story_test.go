@@ -117,7 +117,7 @@ eth:thief eth:own ETH 100
 block 3 cc time=1700000180
 eth:thief eth:exchange1 ETH 60
 `)
-	want := "high live-arrival: 0 ETH, less than a thousandth of the theft, arrived at exchange1 from thief. How much of it is stolen, by rule: " +
+	want := "high live-arrival: 60 ETH, stolen as fifo says, arrived at exchange1 from thief. How much of it is stolen, by rule: " +
 		"haircut 38 ETH, fifo 60 ETH, dirty-first 0 ETH, clean-first 60 ETH. Minutes count: ask the service to freeze it.\n"
 	if got := lines(news[2].Alerts); got != want {
 		t.Errorf("got %swant %s", got, want)
