@@ -71,6 +71,7 @@ func launch(tb testing.TB, program, ready string, ports int, args func(dir strin
 	tb.Helper()
 	path := find(tb, program)
 	n := &node{tb: tb, program: path, user: user, password: password, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	tb.TempDir() // whose removal comes after what is registered from here on
 	tb.Cleanup(func() {
 		if n.kill != nil {
 			n.Kill()
