@@ -13,7 +13,7 @@ import (
 )
 
 // Watch implements follow.Node: by btcd's notifyblocks where there is a socket, else by waitfornewblock, which answers when
-// there is something new, and which many who offer Bitcoin Core to others do not let through.
+// there is something new, and which many who offer Bitcoin Core to others do not let through; it holds one of the node's RPC threads.
 func (n *Node) Watch(ctx context.Context, wake func()) error {
 	if n.cfg.Endpoint.Socket == "" {
 		return n.waitAgain(ctx, wake)
