@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spoor-dev/spoor/flow"
 	"github.com/spoor-dev/spoor/source"
 )
+
+// alonePolls is for how many times Config.Poll an ill node sits while no node answers.
+const alonePolls = 5
 
 // attend asks one node for its head, again and again until ctx is done: when it is poked, else every Config.Poll.
 func (s *Source) attend(ctx context.Context, m *member) {
@@ -64,17 +68,22 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// sit waits until a node's bench is over, and reports whether ctx is not done.
+// sit waits until a node's bench is over, and reports whether ctx is not done. While no other node answers, one that is ill
+// does not sit for long: it may have been the way to all of them that was broken.
 func (s *Source) sit(ctx context.Context, m *member) bool {
+	short := alonePolls * s.cfg.Poll
 	for {
 		s.mu.Lock()
+		if m.state == Ill && time.Since(m.benched) >= short && !slices.ContainsFunc(s.nodes, func(o *member) bool { return o.usable }) {
+			m.until = time.Now()
+		}
 		until := m.until
 		s.mu.Unlock()
 		wait := time.Until(until)
 		if wait <= 0 {
 			return ctx.Err() == nil
 		}
-		if !pause(ctx, wait) {
+		if !pause(ctx, min(wait, short)) {
 			return false
 		}
 	}

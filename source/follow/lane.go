@@ -202,12 +202,12 @@ func (l *lane) hand() (n int, ok bool) {
 			if t != nil {
 				delete(l.shelf.troubles, it.head.Point.Hash)
 			}
-			l.items = l.items[1:]
+			l.items[0], l.items = nil, l.items[1:]
 			if !l.add(it.block) {
 				return n, false
 			}
 		case l.isHopeless(t):
-			l.items = l.items[1:]
+			l.items[0], l.items = nil, l.items[1:]
 			if !l.skip(it.head, t) {
 				return n, false
 			}
