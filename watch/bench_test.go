@@ -159,3 +159,42 @@ func BenchmarkHoldersDust(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkThousandCases eats blocks of 300 transactions, of which 30 matter to one of 1,000 open cases each.
+func BenchmarkThousandCases(b *testing.B) {
+	token := flow.Token(evm("TUSD"))
+	g := newWorld()
+	w := New(Config{UndoDepth: 100})
+	theft := flow.Block{Point: flow.Point{Chain: flow.Ethereum, Height: 1, Time: dayZero}}
+	for i := range 1000 {
+		victim := flow.EVMAccount(flow.Ethereum, evmKey(1<<40+uint64(i)))
+		c := Case{ID: fmt.Sprintf("case%d", i), Theft: stolenBy(victim, token), Options: options()}
+		if _, err := w.Open(context.Background(), noBalances{g}, c, Start{Chain: flow.Ethereum}); err != nil {
+			b.Fatal(err)
+		}
+		theft.Txs = append(theft.Txs, flow.Tx{ID: flow.Hash{1, byte(i), byte(i >> 8)}, Point: theft.Point, Index: uint32(i), Movements: []flow.Movement{
+			flow.In1Out1(flow.TokenMove, token, 0, victim, flow.EVMAccount(flow.Ethereum, evmKey(uint64(i))), flow.NewAmount(1e18)),
+		}})
+	}
+	if _, err := w.Forward(context.Background(), noBalances{g}, Seen{Block: theft}); err != nil {
+		b.Fatal(err)
+	}
+	height, told := uint64(1), 0
+	for b.Loop() {
+		b.StopTimer()
+		height++
+		block := traffic(height, 300, func(i int) flow.Account { return evmStranger(1<<50 + uint64(i)) }, token, flow.NewAmount(1e6))
+		for i := range 30 {
+			block.Txs[10*i].Movements[2].In[0].Account = flow.EVMAccount(flow.Ethereum, evmKey(uint64(i*33)))
+		}
+		b.StartTimer()
+		n, err := w.Forward(context.Background(), noBalances{g}, Seen{Block: block})
+		if err != nil {
+			b.Fatal(err)
+		}
+		told += len(n.Alerts)
+	}
+	if told < 30 {
+		b.Fatalf("%d told", told)
+	}
+}

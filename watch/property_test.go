@@ -23,6 +23,12 @@ type player struct {
 	old  [][]flow.Movement // transactions that were seen on some branch, by number
 }
 
+// amounts are what is paid; the last is the most that a token can say.
+var amounts = []flow.Amount{
+	{}, flow.NewAmount(1), flow.NewAmount(5), flow.NewAmount(5), flow.NewAmount(60), flow.NewAmount(60), flow.NewAmount(100), flow.NewAmount(100), flow.NewAmount(700),
+	flow.AmountFromWords([4]uint64{1<<64 - 1, 1<<64 - 1, 1<<64 - 1, 1<<64 - 1}),
+}
+
 var people = []string{"victim", "a", "b", "c", "d", "e", "f", "exchange1", "bridge1", "mixer1"}
 
 func (p *player) movement() flow.Movement {
@@ -39,7 +45,7 @@ func (p *player) movement() flow.Movement {
 		to = text("a")
 	}
 	kind := rapid.SampledFrom([]flow.Kind{flow.Transfer, flow.TokenMove, flow.TokenMove, flow.Fee}).Draw(p.t, "kind")
-	return flow.In1Out1(kind, asset, 0, from, to, flow.NewAmount(rapid.SampledFrom([]uint64{0, 1, 5, 60, 100, 700}).Draw(p.t, "amount")))
+	return flow.In1Out1(kind, asset, 0, from, to, rapid.SampledFrom(amounts).Draw(p.t, "amount"))
 }
 
 // block makes the block on top of those of a world. Its transactions are new, or some of another branch.

@@ -168,3 +168,32 @@ func FuzzRestore(f *testing.F) {
 		w.Back(next.Point)
 	})
 }
+
+// FuzzIssuersLog reads logs that contracts made up.
+func FuzzIssuersLog(f *testing.F) {
+	freeze := must(flow.ParseHash("0xffa4e6181777692565cf28528fc88fd1516ea86b56da075235fa575af6a4b855"))
+	destroy := must(flow.ParseHash("0x61e6e66b0d6339b2980aecc6ccc0039736791f0ccde9ed512e789a7fbdd698c6"))
+	f.Add(freeze[:], make([]byte, 32), []byte{})
+	f.Add(destroy[:], []byte{}, make([]byte, 64))
+	f.Add(destroy[:], []byte{}, make([]byte, 31))
+	f.Add([]byte("short"), []byte{1}, []byte{2})
+	g := newWorld()
+	tron := must(flow.ParseAccount("TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"))
+	f.Fuzz(func(t *testing.T, first, second, data []byte) {
+		for _, contract := range []flow.Account{evm("TUSD"), tron, text("TUSD"), {}} {
+			l := flow.Log{Contract: contract, Data: data}
+			for _, topic := range [][]byte{first, second} {
+				if len(topic) > 0 {
+					var h flow.Hash
+					copy(h[:], topic)
+					l.Topics = append(l.Topics, h)
+				}
+			}
+			b := block{Watch: New(Config{}), world: g}
+			a, ok := b.actOf(&l)
+			if ok && (a.who.IsZero() || a.who.Chain() != contract.Chain() || a.token.Chain() != contract.Chain() || a.what == "") {
+				t.Fatalf("%+v: %+v", l, a)
+			}
+		}
+	})
+}
