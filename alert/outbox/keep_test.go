@@ -261,6 +261,28 @@ func TestDiskFull(t *testing.T) {
 	}
 }
 
+func TestOpenOnADiskThatIsFull(t *testing.T) {
+	for nth := range int64(12) {
+		mem := vfs.NewCrashableMem()
+		left := atomic.Int64{}
+		left.Store(nth)
+		c := to()
+		c.fs = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && left.Add(-1) < 0 {
+				return syscall.ENOSPC
+			}
+			return nil
+		}))
+		o, err := Open("outbox", c)
+		if err == nil {
+			t.Fatalf("%d writes were enough", nth)
+		}
+		if o != nil || !strings.Contains(err.Error(), "no space left") {
+			t.Errorf("after %d writes: %v; want to know why", nth, err)
+		}
+	}
+}
+
 // small is a file system with so many bytes free.
 type small struct {
 	vfs.FS

@@ -137,8 +137,8 @@ func (o *Outbox) open() (err error) {
 	}()
 	cache := pebble.NewCache(8 << 20)
 	defer cache.Unref()
-	if o.db, err = pebble.Open(o.dir, &pebble.Options{FS: fs, Cache: cache, Lock: o.lock, FormatMajorVersion: formatMajor,
-		Logger: silent{}, MemTableSize: 8 << 20}); err != nil {
+	if err := o.openDB(&pebble.Options{FS: fs, Cache: cache, Lock: o.lock, FormatMajorVersion: formatMajor, Logger: silent{},
+		MemTableSize: 8 << 20}); err != nil {
 		return err
 	}
 	switch version, err := o.get([]byte(formatKey)); {
@@ -167,6 +167,17 @@ func (o *Outbox) open() (err error) {
 	}
 	o.configure(o.cfg.Routes, o.cfg.Sinks)
 	return nil
+}
+
+// openDB opens the database. Pebble panics where it cannot write down its own state.
+func (o *Outbox) openDB(options *pebble.Options) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", ErrBroken, r)
+		}
+	}()
+	o.db, err = pebble.Open(o.dir, options)
+	return err
 }
 
 // silent drops Pebble's messages. Pebble cannot go on after a write to its log has failed: commit turns the panic of
