@@ -16,23 +16,16 @@ const alonePolls = 5
 
 // attend asks one node for its head, again and again until ctx is done: when it is poked, else every Config.Poll.
 func (s *Source) attend(ctx context.Context, m *member) {
-	var finalFor flow.Hash // the head for which the node was asked what is final
-	var finalAt time.Time
 	for s.sit(ctx, m) {
 		began := time.Now()
 		s.look(ctx, m)
+		select {
+		case m.looked <- struct{}{}:
+		default:
+		}
 		s.mu.Lock()
-		head, usable := m.head, m.usable
-		doubted := usable && !m.doubt.IsZero() && time.Since(m.doubt) >= s.cfg.Poll && m.proven != head.Point.Hash
-		near := usable && m.head.Point.Height < s.chain.top && s.chain.top-m.head.Point.Height <= s.cfg.Behind
+		near := m.usable && m.head.Point.Height < s.chain.top && s.chain.top-m.head.Point.Height <= s.cfg.Behind
 		s.mu.Unlock()
-		if usable && head.Point.Hash != finalFor && time.Since(finalAt) >= s.cfg.Poll {
-			finalFor, finalAt = head.Point.Hash, time.Now()
-			s.askFinal(ctx, m)
-		}
-		if doubted {
-			s.prove(ctx, m, head)
-		}
 		wait := s.jitter(s.cfg.Poll)
 		if near { // it will have the block in a moment
 			wait /= 4
@@ -45,6 +38,34 @@ func (s *Source) attend(ctx context.Context, m *member) {
 			pause(ctx, s.cfg.Poll/50-time.Since(began)) // a node may push as often as it likes
 		}
 		timer.Stop()
+	}
+}
+
+// examine asks one node, after its head, what it calls final, and for the block of a head that others do not say: beside
+// attend, so that neither holds up the next head.
+func (s *Source) examine(ctx context.Context, m *member) {
+	var finalFor flow.Hash // the head for which the node was asked what is final
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.looked:
+		}
+		s.mu.Lock()
+		head, usable := m.head, m.usable
+		doubted := usable && !m.doubt.IsZero() && time.Since(m.doubt) >= s.cfg.Poll && m.proven != head.Point.Hash
+		s.mu.Unlock()
+		asked := usable && head.Point.Hash != finalFor
+		if asked {
+			finalFor = head.Point.Hash
+			s.askFinal(ctx, m)
+		}
+		if doubted {
+			s.prove(ctx, m, head)
+		}
+		if asked && !pause(ctx, s.cfg.Poll) {
+			return
+		}
 	}
 }
 

@@ -105,6 +105,7 @@ func (s *Source) attendAll(ctx context.Context) (stop func()) {
 	var attending sync.WaitGroup
 	for _, m := range s.nodes {
 		attending.Go(func() { s.attend(ctx, m) })
+		attending.Go(func() { s.examine(ctx, m) })
 		attending.Go(func() { s.listen(ctx, m) })
 	}
 	return func() {

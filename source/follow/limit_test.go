@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/source"
 	"github.com/spoor-dev/spoor/source/follow"
 	"github.com/spoor-dev/spoor/source/follow/followtest"
 )
@@ -191,6 +192,43 @@ func TestANodeOfAnotherChainIsNotAsked(t *testing.T) {
 		}
 		if s := w.src.Status().Nodes[0]; s.State != follow.Lying || s.Lies != c.Chain || s.Until.IsZero() {
 			t.Errorf("status %+v", s)
+		}
+	})
+}
+
+// With nodes that push, a block is handed on after one call for the head and one for the block.
+func TestTheHeadIsHandedOnAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := followtest.NewBranch(chain, "a", 200)
+		n := network(3, b)
+		for _, node := range n {
+			node.SetLatency(40 * time.Millisecond)
+			node.SetPush(true)
+		}
+		w := newWorld(t, follow.Config{}, n...)
+		var at time.Time
+		w.taken = func(s source.Step) {
+			if s.Op == source.Add {
+				at = time.Now()
+			}
+		}
+		w.start()
+		w.until(time.Minute, b.Head().Point)
+		var worst time.Duration
+		for i := range 50 {
+			time.Sleep(time.Duration(500+37*i) * time.Millisecond)
+			b = b.Grow("a", 1)
+			for _, node := range n {
+				node.SetBranch(b)
+			}
+			began := time.Now()
+			w.until(2*time.Second, b.Head().Point)
+			worst = max(worst, at.Sub(began))
+		}
+		w.stop()
+		t.Logf("nodes of 40 ms that push: at worst %s from the block to the reader", worst)
+		if worst > 150*time.Millisecond { // a poll may be under way: its answer is of before
+			t.Errorf("a block took %s; want at most a poll and two calls of 40 ms", worst)
 		}
 	})
 }

@@ -17,10 +17,11 @@ const (
 	mostError = 300 // bytes of a node's error that are kept: it is a stranger's text
 )
 
-// A member is a node with what is known of it. All fields but the first two are guarded by Source.mu.
+// A member is a node with what is known of it. All fields but the first three are guarded by Source.mu.
 type member struct {
 	Node
-	wake chan struct{} // holds one: ask for the head at once
+	wake   chan struct{} // holds one: ask for the head at once
+	looked chan struct{} // holds one: it was asked for its head
 
 	serves  bool // it said that it serves the chain
 	tried   bool // it was asked for its head
@@ -56,7 +57,7 @@ type member struct {
 }
 
 func newMember(n Node) *member {
-	return &member{Node: n, wake: make(chan struct{}, 1), said: map[uint64]flow.Hash{}, liedOf: map[flow.Hash]bool{}, state: Well, limit: firstLimit}
+	return &member{Node: n, wake: make(chan struct{}, 1), looked: make(chan struct{}, 1), said: map[uint64]flow.Hash{}, liedOf: map[flow.Hash]bool{}, state: Well, limit: firstLimit}
 }
 
 // poke makes the node be asked for its head at once.
