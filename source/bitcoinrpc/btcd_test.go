@@ -161,8 +161,8 @@ func TestForksOfBtcd(t *testing.T) {
 			}
 			b.Pay("thief", "shop", 1_0000_0000)
 			b.Generate(1)
+			r.until(t, b.Hash(b.Height()))
 		}
-		r.until(t, b.Hash(b.Height()))
 		r.stop(t)
 		if r.stats.Undone != undone || r.stats.Missing != 0 {
 			t.Errorf("%+v; want %d blocks undone", r.stats, undone)
