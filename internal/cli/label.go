@@ -169,12 +169,33 @@ Formats (files may be compressed: gz, bz2, xz, zst):
 			if err != nil {
 				return err
 			}
-			return p.importLists(f.dir(), lists, o, f.quarantine)
+			if err := p.importLists(f.dir(), lists, o, f.quarantine); err != nil || f.seen != "" {
+				return err
+			}
+			return noteFeeds(f.dir(), lists, f.config)
 		},
 	}
 	f.add(c)
 	c.Flags().BoolVar(&f.quarantine, "quarantine", false, "list every row in quarantine, not the first few")
 	return c
+}
+
+// noteFeeds notes how lists that have an address on the web were read, for label refresh.
+func noteFeeds(dir string, lists []*attribute.Listing, c feed.Config) error {
+	all, err := engine.ReadLabelFeeds(dir)
+	if err != nil {
+		return err
+	}
+	noted := false
+	for _, l := range lists {
+		if f := engine.FeedOf(l, c); c.Source.URI != "" && f.OnTheWeb() {
+			all[l.Source.ID], noted = f, true
+		}
+	}
+	if !noted {
+		return nil
+	}
+	return all.Write(dir)
 }
 
 func (p *program) importLists(dir string, lists []*attribute.Listing, o labelstore.Options, all bool) (err error) {
@@ -283,41 +304,6 @@ func (p *program) labelDiff() *cobra.Command {
 				p.say("%s: %d new, %d changed, %d ended, %d unchanged; %d %% of %d that held", clean(r.Source.ID), r.New, r.Changed, r.Ended, r.Unchanged, r.Churn, r.Before)
 			}
 			return nil
-		},
-	}
-	f.add(c)
-	return c
-}
-
-func (p *program) labelRefresh() *cobra.Command {
-	var f labelFlags
-	c := &cobra.Command{
-		Use:   "refresh",
-		Short: "Read again what issuers of tokens and the sanctions oracle say on the chains of the store",
-		Long: `Read from the blocks of the store which accounts issuers have frozen (USDT, USDC) and which the Chainalysis oracle lists,
-with the block time as the moment since when it holds. Only events of the contracts that are known are believed.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			st, err := openStore(f.store)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, st.Close()) }()
-			snapshot, err := st.Snapshot()
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, snapshot.Close()) }()
-			b := p.newBar()
-			lists, err := engine.ChainLabels(cmd.Context(), snapshot, func(blocks int) { b.show(0, 0, fmt.Sprintf("%d blocks read", blocks)) })
-			b.clear()
-			if err != nil {
-				return err
-			}
-			if len(lists) == 0 {
-				p.say("no issuer and no oracle has said anything in the blocks of this store")
-			}
-			return p.importLists(f.dir(), lists, labelstore.Options{Seen: time.Now().Unix(), Accept: true}, false)
 		},
 	}
 	f.add(c)

@@ -101,7 +101,7 @@ func (c *Client) DoMost(ctx context.Context, r *http.Request, most int64) (Answe
 		return Answer{}, fmt.Errorf("ask %.100q: %w", host, err)
 	case int64(len(body)) > most:
 		return Answer{}, fmt.Errorf("ask %.100q: %w: more than %d bytes", host, ErrTooLarge, most)
-	case resp.StatusCode >= 300 && resp.StatusCode < 400:
+	case resp.StatusCode >= 300 && resp.StatusCode < 400 && resp.StatusCode != http.StatusNotModified:
 		return Answer{}, fmt.Errorf("ask %.100q: %w", host, ErrRedirect)
 	}
 	return Answer{resp.StatusCode, resp.Header, body}, nil
