@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/spoor-dev/spoor/alert"
@@ -135,10 +136,13 @@ func (o *Outbox) open() (err error) {
 			err = errors.Join(err, o.Close())
 		}
 	}()
-	cache := pebble.NewCache(8 << 20)
+	cache := pebble.NewCache(64 << 20) // Pebble takes the room of what is not yet in tables from it
 	defer cache.Unref()
-	if err := o.openDB(&pebble.Options{FS: fs, Cache: cache, Lock: o.lock, FormatMajorVersion: formatMajor, Logger: silent{},
-		MemTableSize: 8 << 20}); err != nil {
+	options := &pebble.Options{FS: fs, Cache: cache, Lock: o.lock, FormatMajorVersion: formatMajor, Logger: silent{}, MemTableSize: 8 << 20}
+	for i := range options.Levels {
+		options.Levels[i].FilterPolicy = bloom.FilterPolicy(10) // most of what is asked for is not there
+	}
+	if err := o.openDB(options); err != nil {
 		return err
 	}
 	switch version, err := o.get([]byte(formatKey)); {
