@@ -19,11 +19,11 @@ var ErrVendor = errors.New("not a vendor that can be asked")
 
 // VendorConfig is a screening service which is asked beside our own.
 type VendorConfig struct {
-	Dialect string        // one of VendorDialects
-	Base    string        // address that the paths of the dialect are put behind
-	Key     string        // sent as the dialect has it
-	Timeout time.Duration // of its answer; 3 s if 0
-	Private bool          // it may stand in a private network, or on this machine
+	Dialect string           // one of VendorDialects
+	Base    string           // address that the paths of the dialect are put behind
+	Key     string           // sent as the dialect has it
+	Timeout time.Duration    // of its answer; 3 s if 0
+	Private bool             // it may stand in a private network, or on this machine
 	Now     func() time.Time // the clock; time.Now if nil
 }
 
@@ -94,7 +94,9 @@ func (f *Forward) Answer(ctx context.Context, q screen.Question) (screen.Verdict
 }
 
 // Keep implements Screener.
-func (f *Forward) Keep(ctx context.Context, all ...screen.Verdict) error { return f.own.Keep(ctx, all...) }
+func (f *Forward) Keep(ctx context.Context, all ...screen.Verdict) error {
+	return f.own.Keep(ctx, all...)
+}
 
 // A vendorAnswer is what a vendor said, in our words.
 type vendorAnswer struct {

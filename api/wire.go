@@ -61,7 +61,9 @@ func percent(ppb int64) json.Number {
 }
 
 // ofSubject reports whether a reason speaks of the subject itself and not of its dealings.
-func ofSubject(r *screen.Reason) bool { return r.Hops == 0 && r.Counterparty.IsZero() && r.Via.IsZero() }
+func ofSubject(r *screen.Reason) bool {
+	return r.Hops == 0 && r.Counterparty.IsZero() && r.Via.IsZero()
+}
 
 // entityOf is who a label says that the subject is.
 func entityOf(l *attribute.Label) string {
