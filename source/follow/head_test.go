@@ -196,6 +196,7 @@ func TestFinalIsWhatEnoughNodesSay(t *testing.T) {
 		kept := w.read.tip()
 		fork := b.Cut(180).Grow("fork", 60)
 		for _, node := range n {
+			node.SetFinal(-1) // which alone would give them away
 			node.SetBranch(fork)
 		}
 		w.steady(time.Minute, kept)
