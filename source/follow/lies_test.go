@@ -73,3 +73,24 @@ func TestFaultsBesideHonestNodes(t *testing.T) {
 		}
 	}
 }
+
+// A node that has the true head, and below it the blocks of a branch that lost: each of them checks, but no other node has
+// them on the way to that head.
+func TestABranchThatLostBelowATrueHead(t *testing.T) {
+	base := followtest.NewBranch(chain, "a", 20)
+	won, lost := base.Grow("won", 600), base.Grow("lost", 400)
+	synctest.Test(t, func(t *testing.T) {
+		n := network(3, won)
+		n[0].SetOrphan(lost)
+		w := newWorld(t, follow.Config{Window: 50}, n...)
+		w.start()
+		w.until(5*time.Minute, won.Head().Point)
+		w.stop()
+		if w.read.undone > 0 || w.read.added != won.Len() {
+			t.Errorf("undone %d, added %d; want none of the branch that lost\n%s", w.read.undone, w.read.added, w.describe())
+		}
+		if s := w.src.Status(); s.Nodes[1].Lies+s.Nodes[2].Lies > 0 {
+			t.Errorf("honest nodes were taken for liars\n%s", w.describe())
+		}
+	})
+}

@@ -79,6 +79,7 @@ type Node struct {
 	calls   Calls
 	most    int // calls for blocks at once
 	flying  int
+	orphan  Branch          // what it gives below its head, as far as it goes
 	bad     map[uint64]bool // heights whose block it gives with changed content
 }
 
@@ -114,6 +115,9 @@ func (n *Node) SetFinal(height int) { n.set(func() { n.final = height }) }
 
 // SetBad makes the node give a changed block at that height, or the true one again.
 func (n *Node) SetBad(height uint64, on bool) { n.set(func() { n.bad[height] = on }) }
+
+// SetOrphan makes the node give the blocks of a branch that lost, as far as it goes, below a head of the branch that won.
+func (n *Node) SetOrphan(b Branch) { n.set(func() { n.orphan = b }) }
 
 func (n *Node) set(f func()) {
 	n.mu.Lock()
@@ -203,6 +207,11 @@ func (n *Node) lied(b Branch, f Fault) []source.Block {
 			blocks[i].Parent = n.invented(uint64(i))
 		}
 		return blocks
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if k := len(n.orphan.blocks); k > 0 && k < len(b.blocks) {
+		return slices.Concat(n.orphan.blocks, b.blocks[k:])
 	}
 	return b.blocks
 }
