@@ -67,7 +67,7 @@ func (o *Outbox) write(ctx context.Context, f func(c *change, now time.Time) err
 
 // room checks that the disk has room, before Pebble finds out that it has none.
 func (o *Outbox) room() error {
-	disk, err := o.cfg.fs.GetDiskUsage(o.dir)
+	disk, err := o.cfg.FS.GetDiskUsage(o.dir)
 	switch {
 	case errors.Is(err, vfs.ErrUnsupported):
 		return nil

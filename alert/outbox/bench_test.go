@@ -17,7 +17,7 @@ func BenchmarkAdd(b *testing.B) {
 		b.Run(fmt.Sprint("alerts=", n), func(b *testing.B) {
 			r := &receiver{name: "desk"}
 			c := to(r)
-			c.fs = nil
+			c.FS = nil
 			o, err := Open(b.TempDir(), c)
 			must(b, err)
 			ctx, stop := context.WithCancel(context.Background())
@@ -46,7 +46,7 @@ func BenchmarkAdd(b *testing.B) {
 func BenchmarkLatency(b *testing.B) {
 	r := &stamp{called: make(chan time.Time, 1)}
 	c := to(r)
-	c.fs = nil
+	c.FS = nil
 	o, err := Open(b.TempDir(), c)
 	must(b, err)
 	ctx, stop := context.WithCancel(context.Background())

@@ -221,7 +221,7 @@ func TestDiskFull(t *testing.T) {
 		left := atomic.Int64{}
 		left.Store(1 << 40)
 		c := to()
-		c.fs = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		c.FS = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && strings.HasSuffix(op.Path, ".log") && left.Add(-1) < 0 {
 				return syscall.ENOSPC
 			}
@@ -250,7 +250,7 @@ func TestDiskFull(t *testing.T) {
 			t.Errorf("deliver: %v; want ErrBroken", err)
 		}
 		_ = o.Close() // Pebble says again that it could not write
-		c.fs = mem.CrashClone(vfs.CrashCloneCfg{})
+		c.FS = mem.CrashClone(vfs.CrashCloneCfg{})
 		o = open(t, c)
 		for _, key := range taken {
 			if !strings.Contains(said(t, o, Filter{}), key+" ") {
@@ -267,7 +267,7 @@ func TestOpenOnADiskThatIsFull(t *testing.T) {
 		left := atomic.Int64{}
 		left.Store(nth)
 		c := to()
-		c.fs = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		c.FS = errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 			if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && left.Add(-1) < 0 {
 				return syscall.ENOSPC
 			}
@@ -296,7 +296,7 @@ func (s small) GetDiskUsage(string) (vfs.DiskUsage, error) {
 func TestTooLittleRoom(t *testing.T) {
 	free := uint64(1 << 20)
 	c := to()
-	c.fs = small{c.fs, &free}
+	c.FS = small{c.FS, &free}
 	o := open(t, c)
 	defer func() { must(t, o.Close()) }()
 	one := []alert.Alert{found("a", finding.High)}
@@ -353,7 +353,7 @@ func TestDamage(t *testing.T) {
 		"no message":   func(t *testing.T, o *Outbox) { must(t, o.db.Delete(messageKey(1), pebble.Sync)) },
 		"empty ticket": damage(ticketKey("desk", 1, 1), ""),
 	} {
-		c.fs = vfs.NewMem()
+		c.FS = vfs.NewMem()
 		*r = receiver{name: "desk"}
 		synctest.Test(t, func(t *testing.T) {
 			o := open(t, c)

@@ -171,7 +171,7 @@ func (w *world) config() Config {
 			{Name: "rest", Sinks: []string{"desk", "pager"}, Group: 3},
 		},
 		Jitter: func() float64 { return 0.5 },
-		fs:     errorfs.Wrap(w.mem, errorfs.InjectorFunc(w.strike)),
+		FS:     errorfs.Wrap(w.mem, errorfs.InjectorFunc(w.strike)),
 	}
 }
 

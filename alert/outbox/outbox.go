@@ -53,7 +53,8 @@ type Config struct {
 	// Jitter gives numbers from 0 up to 1; random ones if nil. Several goroutines call it.
 	Jitter func() float64
 
-	fs vfs.FS // of tests
+	// FS is where the folder is: the disk if nil. It is for tests of crashes and of full disks.
+	FS vfs.FS
 }
 
 func (c Config) withDefaults() Config {
@@ -73,8 +74,8 @@ func (c Config) withDefaults() Config {
 	if c.Jitter == nil {
 		c.Jitter = rand.Float64
 	}
-	if c.fs == nil {
-		c.fs = vfs.Default
+	if c.FS == nil {
+		c.FS = vfs.Default
 	}
 	return c
 }
@@ -124,7 +125,7 @@ func (o *Outbox) open() (err error) {
 	if err := check(o.cfg.Routes, o.cfg.Sinks); err != nil {
 		return err
 	}
-	fs := o.cfg.fs
+	fs := o.cfg.FS
 	if err := fs.MkdirAll(o.dir, 0o700); err != nil {
 		return err
 	}

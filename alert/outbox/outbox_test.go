@@ -90,7 +90,7 @@ func found(key string, s finding.Severity) alert.Alert {
 }
 
 func to(sinks ...alert.Sink) Config {
-	c := Config{Jitter: func() float64 { return 0 }, fs: vfs.NewMem(), Routes: []Route{{Name: "all"}}}
+	c := Config{Jitter: func() float64 { return 0 }, FS: vfs.NewMem(), Routes: []Route{{Name: "all"}}}
 	for _, s := range sinks {
 		c.Sinks = append(c.Sinks, Receiver{Sink: s})
 		c.Routes[0].Sinks = append(c.Routes[0].Sinks, s.Name())

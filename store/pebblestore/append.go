@@ -45,7 +45,7 @@ func (s *Store) free() (uint64, error) {
 	if s.o.freeSpace != nil {
 		return s.o.freeSpace()
 	}
-	usage, err := s.o.fs.GetDiskUsage(s.dir)
+	usage, err := s.o.FS.GetDiskUsage(s.dir)
 	if errors.Is(err, vfs.ErrUnsupported) {
 		return math.MaxUint64 / 2, nil
 	}

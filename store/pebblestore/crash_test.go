@@ -185,7 +185,7 @@ func (j *journey) synced() {
 func (j *journey) survive(what string, struck crash, before chains, floor map[flow.Chain]int) {
 	t := j.t
 	o := j.o
-	o.fs = struck.fs
+	o.FS = struck.fs
 	s, err := Open("store", o)
 	if err != nil {
 		t.Fatalf("%s: open after the crash: %v", what, err)
@@ -258,7 +258,7 @@ func travel(t *testing.T, seed uint64, steps, rate int, bulk bool) (crashes int)
 	mem := vfs.NewCrashableMem()
 	j := &journey{t: t, rnd: rand.New(rand.NewPCG(seed, 7)), maker: storetest.NewSeededMaker(seed), mem: mem,
 		final: map[flow.Chain]uint64{}, floor: map[flow.Chain]int{}, chance: rand.New(rand.NewPCG(seed, 8))}
-	j.o = Options{Bulk: bulk, SegmentMovements: 8, fewMoves: 3, CacheBytes: 1 << 20, MinFreeBytes: 1, fs: errorfs.Wrap(mem, errorfs.InjectorFunc(j.strike))}
+	j.o = Options{Bulk: bulk, SegmentMovements: 8, fewMoves: 3, CacheBytes: 1 << 20, MinFreeBytes: 1, FS: errorfs.Wrap(mem, errorfs.InjectorFunc(j.strike))}
 	j.open()
 	for i := range steps {
 		before, floor := j.state(), maps.Clone(j.floor)
@@ -286,7 +286,7 @@ func travel(t *testing.T, seed uint64, steps, rate int, bulk bool) (crashes int)
 // In a bulk load a block may be declared final before it is durable. If a crash takes it, it is not final any more.
 func TestCrashTakesFinalBlocks(t *testing.T) {
 	mem := vfs.NewCrashableMem()
-	s := openMem(t, Options{fs: mem, Bulk: true, MinFreeBytes: 1})
+	s := openMem(t, Options{FS: mem, Bulk: true, MinFreeBytes: 1})
 	m := storetest.NewSeededMaker(9)
 	c := storetest.Ethereum
 	put := func(s *Store, m *storetest.Maker, c flow.Chain) flow.Point {
@@ -307,7 +307,7 @@ func TestCrashTakesFinalBlocks(t *testing.T) {
 		t.Fatal(err)
 	}
 	put(s, m, storetest.BSC) // which makes durable all that was written
-	after := openMem(t, Options{fs: mem.CrashClone(vfs.CrashCloneCfg{}), MinFreeBytes: 1})
+	after := openMem(t, Options{FS: mem.CrashClone(vfs.CrashCloneCfg{}), MinFreeBytes: 1})
 	m = storetest.NewSeededMaker(9)
 	m.Next(c)
 	for range 2 {
@@ -331,7 +331,7 @@ func reopen(t *testing.T, s *Store) *Store {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return openMem(t, Options{fs: s.o.fs, Bulk: s.o.Bulk, SegmentMovements: s.o.SegmentMovements, MinFreeBytes: s.o.MinFreeBytes})
+	return openMem(t, Options{FS: s.o.FS, Bulk: s.o.Bulk, SegmentMovements: s.o.SegmentMovements, MinFreeBytes: s.o.MinFreeBytes})
 }
 
 func nonEmpty(all chains) chains {

@@ -180,8 +180,8 @@ func (t *tableWriter) ready(key, value []byte) error {
 }
 
 func (t *tableWriter) begin(kind byte) error {
-	path := t.s.o.fs.PathJoin(t.s.foldDir(), fmt.Sprintf("%d.sst", t.s.tables.Add(1)))
-	file, err := t.s.o.fs.Create(path, "")
+	path := t.s.o.FS.PathJoin(t.s.foldDir(), fmt.Sprintf("%d.sst", t.s.tables.Add(1)))
+	file, err := t.s.o.FS.Create(path, "")
 	if err != nil {
 		return err
 	}
@@ -220,7 +220,7 @@ func (t *tableWriter) finish() error {
 func (t *tableWriter) discard() error {
 	err := t.finish()
 	for _, p := range t.paths {
-		if e := t.s.o.fs.Remove(p); e != nil && !errors.Is(e, fs.ErrNotExist) {
+		if e := t.s.o.FS.Remove(p); e != nil && !errors.Is(e, fs.ErrNotExist) {
 			err = errors.Join(err, e)
 		}
 	}

@@ -34,9 +34,10 @@ type Options struct {
 	SegmentMovements int
 	// MinFreeBytes is how much room must stay free on the disk, besides what the next step needs; 512 MB if 0.
 	MinFreeBytes uint64
+	// FS is where the folder is: the disk if nil. It is for tests of crashes and of full disks.
+	FS vfs.FS
 
 	fewMoves  int                    // of tests; see there
-	fs        vfs.FS                 // of tests
 	freeSpace func() (uint64, error) // of tests
 }
 
@@ -59,8 +60,8 @@ func (o Options) withDefaults() Options {
 	if o.MinFreeBytes == 0 {
 		o.MinFreeBytes = 512 << 20
 	}
-	if o.fs == nil {
-		o.fs = vfs.Default
+	if o.FS == nil {
+		o.FS = vfs.Default
 	}
 	return o
 }
@@ -104,7 +105,7 @@ func Open(dir string, o Options) (*Store, error) {
 }
 
 func (s *Store) open() (err error) {
-	fs := s.o.fs
+	fs := s.o.FS
 	if err := fs.MkdirAll(s.dir, 0o755); err != nil {
 		return err
 	}
@@ -146,7 +147,7 @@ func (s *Store) release() error {
 	return err
 }
 
-func (s *Store) foldDir() string { return s.o.fs.PathJoin(s.dir, "fold") }
+func (s *Store) foldDir() string { return s.o.FS.PathJoin(s.dir, "fold") }
 
 // formatMajor pins the format of Pebble's own files.
 const formatMajor = pebble.FormatTableFormatV6
@@ -154,7 +155,7 @@ const formatMajor = pebble.FormatTableFormatV6
 func (s *Store) pebbleOptions(cache *pebble.Cache) *pebble.Options {
 	o := &pebble.Options{
 		Cache:                       cache,
-		FS:                          s.o.fs,
+		FS:                          s.o.FS,
 		Lock:                        s.lock,
 		FormatMajorVersion:          formatMajor,
 		Logger:                      silent{},

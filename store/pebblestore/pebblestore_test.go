@@ -20,8 +20,8 @@ import (
 
 func openMem(t *testing.T, o Options) *Store {
 	t.Helper()
-	if o.fs == nil {
-		o.fs = vfs.NewMem()
+	if o.FS == nil {
+		o.FS = vfs.NewMem()
 	}
 	o.CacheBytes = 1 << 20
 	s, err := Open("store", o)
@@ -54,7 +54,7 @@ func TestDurable(t *testing.T) {
 		fs := vfs.NewMem()
 		storetest.RunDurable(t, func(t *testing.T, dir string) store.Store {
 			o := o
-			o.fs, o.CacheBytes = fs, 1<<20
+			o.FS, o.CacheBytes = fs, 1<<20
 			s, err := Open(dir, o)
 			if err != nil {
 				t.Fatal(err)
@@ -66,18 +66,18 @@ func TestDurable(t *testing.T) {
 
 func TestFormat(t *testing.T) {
 	fs := vfs.NewMem()
-	s := openMem(t, Options{fs: fs})
+	s := openMem(t, Options{FS: fs})
 	if err := s.db.Set([]byte{keyFormat}, append(binary.AppendUvarint(nil, formatVersion+6), make([]byte, 32)...), pebble.Sync); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := Open("store", Options{fs: fs})
+	_, err := Open("store", Options{FS: fs})
 	if !errors.Is(err, store.ErrFormat) || !strings.Contains(err.Error(), fmt.Sprintf("has version %d, this program reads versions %d and %d", formatVersion+6, formatVersion, filledVersion)) {
 		t.Fatalf("open of another format: %v", err)
 	}
-	if _, err := Open("store", Options{fs: fs}); !errors.Is(err, store.ErrFormat) {
+	if _, err := Open("store", Options{FS: fs}); !errors.Is(err, store.ErrFormat) {
 		t.Fatalf("the failed open kept the lock: %v", err)
 	}
 }
@@ -184,7 +184,7 @@ func TestFullAnywhere(t *testing.T) {
 			}
 			return 1 << 40, nil
 		}
-		o := Options{Bulk: seed%2 == 1, SegmentMovements: 8, MinFreeBytes: 1, freeSpace: free, fs: vfs.NewMem()}
+		o := Options{Bulk: seed%2 == 1, SegmentMovements: 8, MinFreeBytes: 1, freeSpace: free, FS: vfs.NewMem()}
 		s, m, c := openMem(t, o), storetest.NewSeededMaker(seed), storetest.Ethereum
 		final, full := uint64(0), 0
 		check := func(what string, err error) bool {
@@ -268,7 +268,7 @@ func TestBulk(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s = openMem(t, Options{fs: s.o.fs})
+	s = openMem(t, Options{FS: s.o.FS})
 	want := memstore.New()
 	if _, err := want.Append(t.Context(), all); err != nil {
 		t.Fatal(err)
