@@ -69,8 +69,13 @@ func (c *Clusters) Anew() *Clusters {
 	return anew
 }
 
-// Hash names the state that was last read or written; zero if there is none.
-func (c *Clusters) Hash() flow.Hash { return c.hash }
+// Hash names the state that was last read or written; zero if there is none. It may be asked of nil.
+func (c *Clusters) Hash() flow.Hash {
+	if c == nil {
+		return flow.Hash{}
+	}
+	return c.hash
+}
 
 // Places are the newest blocks that were read, one for each chain.
 func (c *Clusters) Places() []flow.Point {

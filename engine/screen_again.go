@@ -85,7 +85,7 @@ func (s *Screener) changed(before, now asked) (accounts []flow.Account, all bool
 		return nil, false, err
 	}
 	same, err := s.c.Policy.SameOfAll(a, before.at, b, now.at)
-	if err != nil || !same || before.view.clusters != now.view.clusters {
+	if err != nil || !same || before.view.clusters.Hash() != now.view.clusters.Hash() {
 		return nil, true, err
 	}
 	var subjects []attribute.Subject

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"math/rand/v2"
 	"slices"
@@ -192,6 +193,16 @@ func TestRescreenThroughClusters(t *testing.T) {
 	all := findings(t, s.RescreenChanged(t.Context()))
 	if len(all) != 1 || all[0].Subjects[0] != cold || all[0].Severity != finding.High {
 		t.Errorf("%+v; want that cold is held", all)
+	}
+	if !s.asked.view.clusters.Hash().IsZero() {
+		t.Error("the clusters were not written, and have a name")
+	}
+	if err := c.writeTo(io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	s.SetClusters(c)
+	if all := findings(t, s.RescreenChanged(t.Context())); len(all) != 0 {
+		t.Errorf("%+v; want nothing: the clusters say the same", all)
 	}
 	s.SetClusters(nil)
 	if all := findings(t, s.RescreenChanged(t.Context())); len(all) != 1 || all[0].Severity != finding.Medium {

@@ -115,15 +115,26 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 		f.labels = []string{filepath.Join(f.store, "labels")}
 	}
 	var screener *engine.Screener // once it is there, clusters that are read again go to it
+	var clusterStamp []engine.LabelStamp
 	read := func() ([]*attribute.Book, error) {
 		books, err := readBooks(f.labels, "")
 		if err != nil || f.noClusters {
 			return books, err
 		}
-		if config.Clusters, err = readClusters(f.store); err == nil && screener != nil {
-			screener.SetClusters(config.Clusters)
+		stamp := engine.StampLabels([]string{engine.ClusterFile(f.store)})
+		if screener != nil && slices.Equal(stamp, clusterStamp) {
+			return books, nil
 		}
-		return books, err
+		clusters, err := readClusters(f.store)
+		if err != nil {
+			return nil, err
+		}
+		if clusterStamp = stamp; screener == nil {
+			config.Clusters = clusters
+		} else {
+			screener.SetClusters(clusters)
+		}
+		return books, nil
 	}
 	from := f.labels
 	if !f.noClusters {
