@@ -200,8 +200,11 @@ func (l *Live) rebuild(ctx context.Context, changed bool) error {
 			starts = append(starts, watch.Start{Chain: chain, Final: p})
 		}
 	}
-	for _, oc := range l.cases {
+	defer l.busy.Store(nil)
+	for i, oc := range l.cases {
 		oc.open = false
+		what := fmt.Sprintf("case %s is being opened, %d of %d", oc.id, i+1, len(l.cases))
+		l.busy.Store(&what)
 		if err := l.openCase(ctx, w, oc, starts); err != nil {
 			return err
 		}
@@ -302,6 +305,8 @@ func (l *Live) replay(ctx context.Context, w *world, c flow.Chain, from flow.Poi
 		if err != nil {
 			return err
 		}
+		what := fmt.Sprintf("%s: block %d of %d is eaten from the store", c, b.Point.Height, tip.Height)
+		l.busy.Store(&what)
 		if err := l.tell(ctx, w, watch.Seen{Block: b, At: l.now()}); err != nil {
 			return fmt.Errorf("block %d: %w", b.Point.Height, err)
 		}
@@ -501,6 +506,7 @@ func (l *Live) openWaiting(ctx context.Context) error {
 		}
 		starts = append(starts, watch.Start{Chain: chain, Final: p, Rest: blocksOf(ctx, w.s, chain, p.Height+1, tip.Height)})
 	}
+	defer l.busy.Store(nil)
 	for _, oc := range l.cases {
 		if oc.open && oc.reopen != "" {
 			l.log.Info("a case is opened anew", "case", oc.id, "reason", oc.reopen)
@@ -513,6 +519,8 @@ func (l *Live) openWaiting(ctx context.Context) error {
 		if oc.open {
 			continue
 		}
+		what := fmt.Sprintf("case %s is being opened", oc.id)
+		l.busy.Store(&what)
 		if err := l.openCase(ctx, w, oc, starts); err != nil {
 			return err
 		}

@@ -54,6 +54,9 @@ type Live struct {
 	began   time.Time
 	notices chan notice
 	low     atomic.Bool // the disk has too little room
+	seen    atomic.Pointer[view]
+	busy    atomic.Pointer[string] // what takes a while just now; nil if nothing does
+	sinks   []alert.Sink           // of the configuration; changed by Reload alone
 
 	chains []*chain // fixed
 
@@ -78,6 +81,7 @@ func New(c config.Config, o Options) (l *Live, err error) {
 		l.now = time.Now
 	}
 	l.began = l.now()
+	l.seen.Store(&view{cases: []CaseState{}})
 	l.metrics = newMetrics(l)
 	if l.labels, err = o.Labels(); err != nil {
 		return nil, err
@@ -108,6 +112,7 @@ func New(c config.Config, o Options) (l *Live, err error) {
 	config, err := l.outboxConfig(c)
 	if err == nil {
 		l.outbox, err = outbox.Open(filepath.Join(Folder(c.Store), "outbox"), config)
+		l.sinks = sinksOf(config)
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.closeChains())
@@ -116,7 +121,20 @@ func New(c config.Config, o Options) (l *Live, err error) {
 }
 
 // Close closes what New opened.
-func (l *Live) Close() error { return errors.Join(l.closeChains(), l.outbox.Close()) }
+func (l *Live) Close() error {
+	err := errors.Join(l.closeChains(), l.outbox.Close())
+	closeSinks(l.sinks)
+	return err
+}
+
+// closeSinks ends the connections of sinks.
+func closeSinks(all []alert.Sink) {
+	for _, s := range all {
+		if c, ok := s.(interface{ Close() }); ok {
+			c.Close()
+		}
+	}
+}
 
 func (l *Live) closeChains() error {
 	for _, c := range l.chains {
@@ -142,7 +160,7 @@ func (l *Live) Run(ctx context.Context) error {
 		})
 	}
 	start("outbox", l.outbox.Deliver)
-	start("free space", l.look)
+	start("free space", l.lookAtDisk)
 	start("state", l.keep)
 	start("notices", l.sayNotices)
 	for _, c := range l.chains {
@@ -211,8 +229,8 @@ func (l *Live) say(ctx context.Context, n notice) {
 // lookEvery is how often the disk is looked at while nothing is written.
 const lookEvery = 5 * time.Second
 
-// look looks at the disk until ctx is done.
-func (l *Live) look(ctx context.Context) error {
+// lookAtDisk looks at the disk until ctx is done.
+func (l *Live) lookAtDisk(ctx context.Context) error {
 	for rest(ctx, lookEvery); ctx.Err() == nil; rest(ctx, lookEvery) {
 		if _, err := l.room.Look(); err != nil {
 			l.log.Warn("the room on the disk is not known", "error", err.Error())

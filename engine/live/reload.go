@@ -39,8 +39,11 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 	}
 	old := l.currentConfig()
 	if err := l.outbox.Reload(oc.Routes, oc.Sinks); err != nil {
+		closeSinks(sinksOf(oc))
 		return err
 	}
+	closeSinks(l.sinks) // what they send just now is finished first
+	l.sinks = sinksOf(oc)
 	l.mu.Lock()
 	before := l.questions()
 	sameLabels := l.labels.Hash() == labels.Hash()
@@ -93,6 +96,14 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 // sameText reports whether two parts of a configuration are written alike.
 func sameText(a, b any) bool {
 	return fmt.Sprintf("%+v", config.Text(a)) == fmt.Sprintf("%+v", config.Text(b))
+}
+
+// sinksOf are the sinks of a configuration.
+func sinksOf(c outbox.Config) (all []alert.Sink) {
+	for _, r := range c.Sinks {
+		all = append(all, r.Sink)
+	}
+	return all
 }
 
 // outboxConfig makes the sinks and routes of a configuration.

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -97,20 +98,19 @@ func (l *Live) State() (State, error) {
 	if err := snapshot.Close(); err != nil {
 		return s, err
 	}
-	l.mu.Lock()
-	for i := range s.Chains {
-		s.Chains[i].Trouble = l.trouble[s.Chains[i].Chain.String()]
+	v := l.look()
+	s.Cases, s.Watching = v.cases, v.watching
+	if busy := l.busy.Load(); busy != nil {
+		worse(Degraded, *busy)
 	}
-	for _, oc := range l.cases {
-		s.Cases = append(s.Cases, CaseState{ID: oc.id, Open: oc.open, Since: oc.since, Waits: oc.waits, Partial: oc.partial, Doubts: oc.doubts})
-		if !oc.open {
-			worse(Degraded, "case "+oc.id+" is not open: "+oc.waits)
+	for i := range s.Chains {
+		s.Chains[i].Trouble = v.trouble[s.Chains[i].Chain.String()]
+	}
+	for _, c := range s.Cases {
+		if !c.Open {
+			worse(Degraded, "case "+c.ID+" is not open: "+c.Waits)
 		}
 	}
-	if l.watch != nil {
-		s.Watching = l.watch.Stats()
-	}
-	l.mu.Unlock()
 	for _, c := range s.Chains {
 		name := c.Chain.String()
 		switch {
@@ -149,6 +149,30 @@ func (l *Live) State() (State, error) {
 		}
 	}
 	return s, nil
+}
+
+// A view is what was seen of the cases when nobody was at work on them.
+type view struct {
+	cases    []CaseState
+	watching watch.Stats
+	trouble  map[string]string
+}
+
+// look is what is seen of the cases now, or was last: to open a large case takes a while, and a State does not wait.
+func (l *Live) look() view {
+	if !l.mu.TryLock() {
+		return *l.seen.Load()
+	}
+	defer l.mu.Unlock()
+	v := view{cases: []CaseState{}, trouble: maps.Clone(l.trouble)}
+	for _, oc := range l.cases {
+		v.cases = append(v.cases, CaseState{ID: oc.id, Open: oc.open, Since: oc.since, Waits: oc.waits, Partial: oc.partial, Doubts: oc.doubts})
+	}
+	if l.watch != nil {
+		v.watching = l.watch.Stats()
+	}
+	l.seen.Store(&v)
+	return v
 }
 
 // keptHoles bounds ChainState.Holes.
