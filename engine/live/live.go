@@ -112,7 +112,7 @@ func New(c config.Config, o Options) (l *Live, err error) {
 	config, err := l.outboxConfig(c)
 	if err == nil {
 		l.outbox, err = outbox.Open(filepath.Join(Folder(c.Store), "outbox"), config)
-		l.sinks = sinksOf(config)
+		l.sinks = sinksOf(config)[len(o.Sinks):]
 	}
 	if err != nil {
 		return nil, errors.Join(err, l.closeChains())

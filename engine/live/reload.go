@@ -39,11 +39,11 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 	}
 	old := l.currentConfig()
 	if err := l.outbox.Reload(oc.Routes, oc.Sinks); err != nil {
-		closeSinks(sinksOf(oc))
+		closeSinks(sinksOf(oc)[len(l.options.Sinks):])
 		return err
 	}
 	closeSinks(l.sinks) // what they send just now is finished first
-	l.sinks = sinksOf(oc)
+	l.sinks = sinksOf(oc)[len(l.options.Sinks):]
 	l.mu.Lock()
 	before := l.questions()
 	sameLabels := l.labels.Hash() == labels.Hash()
