@@ -25,6 +25,15 @@ import (
 //
 // All alerts of a call are durable when it returns nil; after an error none of them is taken. Errors: ErrFull, ErrBroken.
 func (o *Outbox) Add(ctx context.Context, at flow.Point, alerts []alert.Alert) error {
+	return o.put(ctx, at, alerts, true)
+}
+
+// Confirm is Add for alerts that hold and are no news: of those whose key is new nobody is told, and nothing is kept.
+func (o *Outbox) Confirm(ctx context.Context, at flow.Point, alerts []alert.Alert) error {
+	return o.put(ctx, at, alerts, false)
+}
+
+func (o *Outbox) put(ctx context.Context, at flow.Point, alerts []alert.Alert, news bool) error {
 	if len(alerts) == 0 {
 		return ctx.Err()
 	}
@@ -33,7 +42,7 @@ func (o *Outbox) Add(ctx context.Context, at flow.Point, alerts []alert.Alert) e
 			if err := checkAlert(a); err != nil {
 				return err
 			}
-			if err := c.add(ctx, at, a, now); err != nil {
+			if err := c.add(ctx, at, a, news, now); err != nil {
 				return fmt.Errorf("alert %.200q: %w", a.Key, err)
 			}
 		}
@@ -101,7 +110,7 @@ func endsInSerial(key string) bool {
 	return i >= 0 && i+1 < len(key) && strings.Trim(key[i+1:], "0123456789") == ""
 }
 
-func (c *change) add(ctx context.Context, at flow.Point, a alert.Alert, now time.Time) error {
+func (c *change) add(ctx context.Context, at flow.Point, a alert.Alert, news bool, now time.Time) error {
 	if a.Chain.IsZero() {
 		a.Chain = at.Chain
 	}
@@ -115,6 +124,8 @@ func (c *change) add(ctx context.Context, at flow.Point, a alert.Alert, now time
 	was := r
 	speak := true
 	switch {
+	case !known && !news:
+		return nil
 	case !known:
 		r = record{State: Standing, Kind: a.Kind, Severity: a.Severity}
 		if a.Kind == alert.Provisional {
