@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,6 +39,7 @@ type openCase struct {
 	partial []string
 	doubts  []string // what the theft names and is not followed
 	since   time.Time
+	knew    []flow.Point // the newest blocks when it was opened: people were told at once where the money was by then
 }
 
 // readCases reads the theft files of a configuration.
@@ -210,6 +210,11 @@ func (l *Live) rebuild(ctx context.Context, changed bool) error {
 		}
 	}
 	now := l.questions()
+	for _, oc := range l.cases {
+		if question, there := was.Questions[oc.id]; there && oc.knew == nil && question == now[oc.id] {
+			oc.knew = was.Knew[oc.id]
+		}
+	}
 	for name, question := range was.Questions {
 		if changed || now[name] != question {
 			if err := l.outbox.Release(ctx, name); err != nil {
@@ -332,14 +337,47 @@ func (l *Live) tell(ctx context.Context, w *world, seen watch.Seen) error {
 		return nil
 	}
 	made := l.now()
-	for i := range news.Alerts {
-		news.Alerts[i].Made = made
+	var fresh, known []alert.Alert
+	for _, a := range news.Alerts {
+		a.Made = made
+		knew, err := l.wasKnown(ctx, w, a, seen.Block.Point)
+		switch {
+		case err != nil:
+			return err
+		case knew:
+			known = append(known, a)
+		default:
+			fresh = append(fresh, a)
+		}
 	}
-	if err := l.outbox.Add(ctx, seen.Block.Point, news.Alerts); err != nil {
+	if err := l.outbox.Confirm(ctx, seen.Block.Point, known); err != nil {
 		return err
 	}
-	l.metrics.made(news.Alerts)
+	if err := l.outbox.Add(ctx, seen.Block.Point, fresh); err != nil {
+		return err
+	}
+	l.metrics.made(fresh)
 	return nil
+}
+
+// wasKnown reports whether an alert is about a block that was there when its case was opened: what moved in it was told
+// then, all at once. l.mu is held.
+func (l *Live) wasKnown(ctx context.Context, w *world, a alert.Alert, p flow.Point) (bool, error) {
+	i := slices.IndexFunc(l.cases, func(oc *openCase) bool { return oc.id == a.Case })
+	if i < 0 || a.Kind != alert.Found {
+		return false, nil
+	}
+	for _, knew := range l.cases[i].knew {
+		if knew.Chain != p.Chain || knew.Height < p.Height {
+			continue
+		}
+		is, err := w.s.Point(ctx, p.Chain, knew.Height)
+		if errors.Is(err, store.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil && is.Hash == knew.Hash, err
+	}
+	return false, nil
 }
 
 // blocksOf are the blocks that the store holds between two heights, both included.
@@ -524,66 +562,9 @@ func (l *Live) openWaiting(ctx context.Context) error {
 		if err := l.openCase(ctx, w, oc, starts); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-// A memory is what the next start must know: how far each chain was eaten, and what was asked under which name.
-type memory struct {
-	Eaten     []flow.Point      `json:"eaten"`
-	Questions map[string]string `json:"questions"`
-}
-
-// memoryFile is where a memory is kept.
-func (l *Live) memoryFile() string { return filepath.Join(Folder(l.config.Store), "memory.json") }
-
-// readMemory reads what save wrote; nothing if it never did. l.mu is held.
-func (l *Live) readMemory() (m memory, err error) {
-	text, err := os.ReadFile(l.memoryFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil
-	}
-	if err != nil {
-		return m, err
-	}
-	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("%s: %w: delete it, and what is not final is told again", l.memoryFile(), err)
-	}
-	return m, nil
-}
-
-// save writes the memory. It is never ahead of what the outbox holds.
-func (l *Live) save() error {
-	var m memory
-	for _, c := range l.chains {
-		c.mu.Lock()
-		if !c.tip.IsZero() {
-			m.Eaten = append(m.Eaten, c.tip)
+		if oc.open && oc.knew == nil {
+			oc.knew = l.watch.Tips()
 		}
-		c.mu.Unlock()
-	}
-	l.mu.Lock()
-	m.Questions = l.questions()
-	path := l.memoryFile()
-	l.mu.Unlock()
-	if len(m.Eaten) == 0 {
-		return nil
-	}
-	text, err := json.Marshal(m)
-	if err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "memory-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 			cases[i] = was
 		case was.open:
 			was.reopen, was.theft, was.sum, was.path, was.budget = "the theft, its budget or the labels have changed", cases[i].theft, cases[i].sum, cases[i].path, cases[i].budget
+			was.knew = nil
 			cases[i] = was
 		}
 	}
