@@ -12,10 +12,11 @@ import (
 )
 
 // The keys of the outbox; docs/formats/outbox.md describes them. Numbers are big-endian, texts before the end of a key are
-// followed by a zero byte, which they never hold themselves. Values but 'f' and 'n' are JSON, or empty.
+// followed by a zero byte, which they never hold themselves. Values but 'f', 'n' and 'r' are JSON, or empty.
 //
 //	'f'                                  -> version of the format
 //	'n'                                  -> the number that was given to a message last, 8 bytes
+//	'r'                                  -> what the caller asked to remember, as it was given
 //	'k' + key                            -> record: what is so under that key
 //	'm' + number                         -> message: what was told, or will be
 //	'c' + case + 0 + number              -> nothing: the messages of a case
@@ -29,6 +30,7 @@ const (
 	formatKey     = "f"
 	formatVersion = "1"
 	numberKey     = "n"
+	memoryKey     = "r"
 	recordMark    = 'k'
 	messageMark   = 'm'
 	caseMark      = 'c'

@@ -178,3 +178,26 @@ func chains(names ...string) (all []flow.Chain) {
 	}
 	return all
 }
+
+func TestMemory(t *testing.T) {
+	c := to()
+	o, err := Open("outbox", c)
+	must(t, err)
+	m, err := o.Memory()
+	if m != nil || err != nil {
+		t.Fatalf("at first: %q, %v", m, err)
+	}
+	must(t, o.Remember(t.Context(), []byte("one")))
+	must(t, o.Remember(t.Context(), []byte("two")))
+	must(t, o.Close())
+	if _, err := o.Memory(); err == nil {
+		t.Error("a closed outbox remembers")
+	}
+	o, err = Open("outbox", c)
+	must(t, err)
+	m, err = o.Memory()
+	if string(m) != "two" || err != nil {
+		t.Errorf("after a restart: %q, %v; want two", m, err)
+	}
+	must(t, o.Close())
+}
