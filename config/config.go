@@ -45,6 +45,7 @@ type Chain struct {
 	Poll          Duration   `yaml:"poll" doc:"how often nodes that do not push are asked for their head" default:"1s"`
 	GiveUp        *Duration  `yaml:"give_up" doc:"after how long a block that no node can give is left as a hole, to be filled later; 0s waits for ever" default:"2m"`
 	Fill          *bool      `yaml:"fill" doc:"fill holes when nodes can give the blocks" default:"true"`
+	Backfill      *uint64    `yaml:"backfill" doc:"height from which on the past is read in the background, newest first, below where the store begins" default:"the past is left out"`
 	Unproved      bool       `yaml:"unproved" doc:"take blocks whose roots cannot be recomputed (layer 2 chains with transactions of their own kinds); a node can then leave things out unseen" default:"false"`
 	Pending       bool       `yaml:"pending" doc:"look at transactions that are not in a block yet, as an early and provisional signal" default:"false"`
 }

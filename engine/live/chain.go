@@ -230,6 +230,10 @@ func (c *chain) fillHoles(ctx context.Context) error {
 	if c.nodes == nil || !*c.config.Fill {
 		return nil
 	}
+	want := ingest.FillConfig{Room: c.hasRoom(ctx)}
+	if from := c.config.Backfill; from != nil {
+		want.Below, want.From = true, *from
+	}
 	tick := time.NewTicker(cmp.Or(c.live.options.FillEvery, fillEvery))
 	defer tick.Stop()
 	for {
@@ -238,7 +242,7 @@ func (c *chain) fillHoles(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, ingest.FillConfig{Room: c.hasRoom(ctx)})
+		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, want)
 		if stats.Blocks > 0 {
 			c.mu.Lock()
 			c.fills = c.fills.Plus(stats)

@@ -130,6 +130,9 @@ func (c *chain) lookAt(ctx context.Context, tx flow.Tx) {
 		return
 	}
 	defer w.Close()
+	if err := c.fillInputs(ctx, w, &tx); err != nil {
+		return
+	}
 	l := c.live
 	l.mu.Lock()
 	alerts := l.watch.Pending(w, tx, l.now())
@@ -146,4 +149,29 @@ func (c *chain) lookAt(ctx context.Context, tx flow.Tx) {
 		return
 	}
 	l.metrics.made(alerts)
+}
+
+// fillInputs finds the owners of the coins that a pending transaction spends, as far as the store holds them.
+func (c *chain) fillInputs(ctx context.Context, w *world, tx *flow.Tx) error {
+	var asked []flow.Outpoint
+	var legs []*flow.Leg
+	for i := range tx.Movements {
+		m := &tx.Movements[i]
+		for n, o := range m.Spent {
+			if n < len(m.In) && m.In[n].Account.IsZero() {
+				asked, legs = append(asked, o), append(legs, &m.In[n])
+			}
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	found, err := w.s.Outputs(ctx, c.chain, asked)
+	if err != nil {
+		return err
+	}
+	for i, leg := range found {
+		*legs[i] = leg
+	}
+	return nil
 }
