@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -263,4 +265,100 @@ func TestAnvilIsFollowed(t *testing.T) {
 func TestGethIsFollowed(t *testing.T) {
 	leaveNothing(t)
 	followEVM(t, newEVM(t, nodes.Geth(t), 1337, cast...))
+}
+
+// A btcChain is a btcd whose money moves between keys that have names.
+type btcChain struct {
+	*nodes.Bitcoin
+	t testing.TB
+}
+
+// own is the chain with its own node.
+func (c btcChain) own() string { return c.config(c.URL, c.WS, "") }
+
+// config is the chain with the node at these addresses; keys are further keys of the chain.
+func (c btcChain) config(url, ws, keys string) string {
+	return fmt.Sprintf("  - {chain: %q, poll: 50ms, from: \"0\", nodes: [%s]%s}\n", flow.BitcoinRegtest, c.node(url, ws), keys)
+}
+
+func (c btcChain) node(url, ws string) string {
+	password := filepath.Join(c.t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte(c.Password), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	if ws != "" {
+		ws = fmt.Sprintf("ws: %q, ", ws)
+	}
+	return fmt.Sprintf("{url: %q, %sprivate: true, timeout: 10s, user: %s, password_file: %q}", url, ws, c.User, password)
+}
+
+// head is the hash of the newest block.
+func (c btcChain) head() string {
+	c.t.Helper()
+	return c.Hash(c.Height())
+}
+
+func (c btcChain) caip(name string) string {
+	return flow.BitcoinRegtest.String() + ":" + nodes.Address(name)
+}
+
+// move pays and puts that into a block; it returns the transaction.
+func (c btcChain) move(from, to string, satoshi int64) string {
+	c.t.Helper()
+	id := c.Pay(from, to, satoshi)
+	c.Generate(1)
+	return id
+}
+
+const btc = 1_0000_0000
+
+func TestBtcdIsFollowed(t *testing.T) {
+	leaveNothing(t)
+	c := btcChain{nodes.Btcd(t), t}
+	c.Generate(nodes.Maturity + 10)
+	c.move(nodes.Miner, "cold", 20*btc)
+	theft := c.move(nodes.Miner, "thief", 45*btc)
+	r := newRig(t, setup{chains: c.own(), contacts: "  Bourse: desk@bourse.example\n",
+		lists: fmt.Sprintf("  - {name: treasury, accounts: [%q]}\n", c.caip("cold"))})
+	r.labels = c.caip("bourse") + ",Bourse: deposits,exchange,1\n"
+	r.theft("heist", fmt.Sprintf(`{"transactions":[%q],"thieves":[%q]}`, theft, c.caip("thief")))
+	r.start()
+	r.at(c.head())
+	r.followed(1)
+	var all []planted
+	hop := func(rule, tx string, owners ...string) {
+		for _, o := range owners {
+			all = append(all, planted{o, rule, tx})
+		}
+	}
+	hop("live-move", c.move("thief", "a", 20*btc), "heist") // the change stays with the thief
+	hop("live-move", c.move("thief", "b", 24*btc), "heist")
+	hop("live-move", c.move("a", "c", 12*btc), "heist")
+	hop("list-gave", c.move("cold", "shop", 3*btc), "treasury")
+	hop("live-move", c.move("b", "d", 10*btc), "heist")
+	r.at(c.head())
+	r.wasTold(all)
+	r.theft("late", fmt.Sprintf(`{"transactions":[%q],"thieves":[%q]}`, theft, c.caip("thief")))
+	r.followed(2)
+	hop("live-move", c.move("c", "e", 11*btc), "heist", "late")
+	r.at(c.head())
+	r.wasTold(all)
+	r.end()
+	hop("live-move", c.move("d", "f", 9*btc), "heist", "late")
+	first, second := c.Pay("e", "g", 10*btc), c.Pay("g", "h", 9*btc) // in one block
+	c.Generate(1)
+	hop("live-move", first, "heist", "late")
+	hop("live-move", second, "heist", "late")
+	r.start()
+	r.at(c.head())
+	arrival := c.move("h", "bourse", 8*btc)
+	hop("live-arrival", arrival, "heist", "late")
+	r.at(c.head())
+	for _, owner := range []string{"heist", "late"} {
+		if m := r.told(owner, "live-arrival", arrival); m.Contact != "desk@bourse.example" || m.Severity != finding.Critical {
+			t.Errorf("the arrival says %q, contact %q, %s", m.Text, m.Contact, m.Severity)
+		}
+	}
+	r.wasTold(all)
+	r.isAsFresh(c.own(), c.head(), "after all")
 }

@@ -37,7 +37,7 @@ import (
 )
 
 // patience is how long something may take that has to happen, on a machine that is busy.
-const patience = 60 * time.Second
+const patience = 15 * time.Second
 
 // leaveNothing fails the test if goroutines are left when all that it cleans up afterwards is gone. It is called first.
 func leaveNothing(t *testing.T) {
