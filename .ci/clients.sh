@@ -4,4 +4,4 @@
 set -eu
 mkdir -p "$1"
 cd "$1"
-npm install --no-audit --no-fund --ignore-scripts viem@2.57.20 ethers@6.17.0
+npm install --no-audit --no-fund --ignore-scripts viem@2.57.20 ethers@6.17.0 misttrack@1.0.7

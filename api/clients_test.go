@@ -30,13 +30,47 @@ provider.destroy()
 
 // TestClientsOfTheOracle runs the libraries that dApps ask the sanctions oracle with against the server.
 func TestClientsOfTheOracle(t *testing.T) {
+	const want = "viem 1 true false an error\nethers 1 true false an error\n"
+	if out := runClient(t, "viem", clientScript, "/rpc", ofacAddress, knownAddress, blindAddress); out != want {
+		t.Errorf("%s\nwant\n%s", out, want)
+	}
+}
+
+// mistScript asks with SlowMist's own client, which npm's package misttrack holds.
+const mistScript = `
+import { createRequire } from 'module'
+const { MistTrackClient } = createRequire(import.meta.url)('misttrack/dist/utils/misttrackClient.js')
+const [url, listed, clean] = process.argv.slice(2)
+const client = new MistTrackClient('a key', url, 1000, 0)
+const status = await client.getApiStatus()
+console.log('status', status.success, (await client.getSupportedCoins()).includes('ETH'))
+const say = (what, a) => console.log(what, a.success, a.data?.risk_level, a.data?.score > 90, a.data?.risk_detail?.[0]?.risk_type)
+say('listed', await client.getRiskScore('ETH', listed))
+say('clean', await client.getRiskScore('ETH', clean))
+const labels = await client.getAddressLabels('ETH', listed)
+console.log('labels', labels.success, labels.data.label_list.length > 0)
+const wrong = await client.getRiskScore('ETH', '0x12')
+console.log('wrong', wrong.success, !!wrong.data?.risk_level)
+`
+
+// TestClientOfMistTrack runs the vendor's own client against the server.
+func TestClientOfMistTrack(t *testing.T) {
+	const want = "status true true\nlisted true Severe true sanctioned_entity\nclean true Low false undefined\nlabels true true\nwrong false false\n"
+	if out := runClient(t, "misttrack", mistScript, "", ofacAddress, knownAddress); out != want {
+		t.Errorf("%s\nwant\n%s", out, want)
+	}
+}
+
+// runClient runs a script that asks a server at that path with a package of SPOOR_CLIENTS, and returns what it printed.
+func runClient(t *testing.T, name, script, path string, args ...string) string {
+	t.Helper()
 	dir := os.Getenv("SPOOR_CLIENTS")
 	node, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("absent: node")
 	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules", "viem")); dir == "" || err != nil {
-		t.Skip("absent: viem and ethers in SPOOR_CLIENTS, where .ci/clients.sh installs them")
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", name)); dir == "" || err != nil {
+		t.Skipf("absent: %s in SPOOR_CLIENTS, where .ci/clients.sh installs it", name)
 	}
 	s, _ := newTestServer(t, func(c *Config) { c.Timeout = 5 * time.Second })
 	server := httptest.NewServer(s)
@@ -46,17 +80,17 @@ func TestClientsOfTheOracle(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Remove(f.Name())
-	if _, err = f.WriteString(clientScript); err == nil {
+	if _, err = f.WriteString(script); err == nil {
 		err = f.Close()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), node, f.Name(), server.URL+"/rpc", ofacAddress, knownAddress, blindAddress)
+	cmd := exec.CommandContext(t.Context(), node, append([]string{f.Name(), server.URL + path}, args...)...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
-	const want = "viem 1 true false an error\nethers 1 true false an error\n"
-	if err != nil || string(out) != want {
-		t.Errorf("%v\n%s\nwant\n%s", err, out, want)
+	if err != nil {
+		t.Errorf("%s: %v", name, err)
 	}
+	return string(out)
 }

@@ -52,7 +52,7 @@ type call struct {
 // Paths of the vendors, which are served behind any prefix: a client's base address may have a path of its own.
 var vendorPaths = []string{
 	"/api/v1/address/", "/api/risk/v2/entities", "/public/v2/screening/addresses",
-	"/v2/risk_score", "/v3/risk_score", "/v1/address_labels", "/v1/status",
+	"/v1/risk_score", "/v2/risk_score", "/v3/risk_score", "/v1/address_labels", "/v1/status",
 }
 
 // dispatch is the handler of all routes.

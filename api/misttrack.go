@@ -36,6 +36,7 @@ func mistRoutes() []route {
 		return route{pattern: pattern, name: name, scope: ScopeScreen, screens: true, dialect: &mist, handle: handle}
 	}
 	routes := []route{
+		get("GET /v1/risk_score", "misttrack-v1", mistScore), // older clients, such as npm's misttrack; its fields are among those of v2
 		get("GET /v2/risk_score", "misttrack", mistScore),
 		get("GET /v1/address_labels", "misttrack-labels", mistLabels),
 		{pattern: "GET /v1/status", name: "misttrack-status", scope: ScopeScreen, dialect: &mist, handle: mistStatus},
