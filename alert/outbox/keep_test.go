@@ -413,3 +413,24 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestNewFoldersSurviveACrash(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	c := to()
+	c.FS = mem
+	o, err := Open("a/new/folder", c)
+	must(t, err)
+	must(t, o.Add(t.Context(), at(1), []alert.Alert{found("k", finding.High)}))
+	c.FS = mem.CrashClone(vfs.CrashCloneCfg{})
+	after, err := Open("a/new/folder", c)
+	must(t, err)
+	n := 0
+	for _, err := range after.List(t.Context(), Filter{}) {
+		must(t, err)
+		n++
+	}
+	if n != 1 {
+		t.Errorf("%d alerts after the crash; want 1", n)
+	}
+	must(t, errors.Join(after.Close(), o.Close()))
+}

@@ -126,7 +126,7 @@ func (o *Outbox) open() (err error) {
 		return err
 	}
 	fs := o.cfg.FS
-	if err := fs.MkdirAll(o.dir, 0o700); err != nil {
+	if err := makeFolder(fs, o.dir); err != nil {
 		return err
 	}
 	if o.lock, err = pebble.LockDirectory(o.dir, fs); err != nil {
@@ -172,6 +172,28 @@ func (o *Outbox) open() (err error) {
 	}
 	o.configure(o.cfg.Routes, o.cfg.Sinks)
 	return nil
+}
+
+// makeFolder makes a folder, and those above it that are not there, so that a crash does not take them with all that is
+// in them.
+func makeFolder(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil {
+		return nil
+	}
+	above := fs.PathDir(dir)
+	if above != dir {
+		if err := makeFolder(fs, above); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	d, err := fs.OpenDir(above)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // openDB opens the database. Pebble panics where it cannot write down its own state.
