@@ -365,3 +365,29 @@ func TestJourneys(t *testing.T) {
 		travel(t, 100+seed, 120, 0, seed%2 == 1)
 	}
 }
+
+func TestNewFoldersSurviveACrash(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	s, err := Open("a/new/folder", Options{FS: mem, MinFreeBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := storetest.NewSeededMaker(3).Next(storetest.Ethereum)
+	if n, err := s.Append(t.Context(), []flow.Block{b}); n != 1 || err != nil {
+		t.Fatalf("append = %d, %v", n, err)
+	}
+	after, err := Open("a/new/folder", Options{FS: mem.CrashClone(vfs.CrashCloneCfg{}), MinFreeBytes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	snap, err := after.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if tip, ok := snap.Tip(storetest.Ethereum); !ok || tip != b.Point {
+		t.Errorf("the tip after the crash is %s, %v; want %s", tip, ok, b.Point)
+	}
+	if err := errors.Join(snap.Close(), after.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -106,7 +106,7 @@ func Open(dir string, o Options) (*Store, error) {
 
 func (s *Store) open() (err error) {
 	fs := s.o.FS
-	if err := fs.MkdirAll(s.dir, 0o755); err != nil {
+	if err := makeFolder(fs, s.dir); err != nil {
 		return err
 	}
 	if s.lock, err = pebble.LockDirectory(s.dir, fs); err != nil {
@@ -133,6 +133,28 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	return s.readLanes()
+}
+
+// makeFolder makes a folder, and those above it that are not there, so that a crash does not take them with all that is
+// in them.
+func makeFolder(fs vfs.FS, dir string) error {
+	if _, err := fs.Stat(dir); err == nil {
+		return nil
+	}
+	above := fs.PathDir(dir)
+	if above != dir {
+		if err := makeFolder(fs, above); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	d, err := fs.OpenDir(above)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // release closes what open has opened.
