@@ -162,7 +162,7 @@ func followEVM(t *testing.T, c *evmChain) (*rig, []planted) {
 	r.labels = c.caip("bourse") + ",Bourse: hot wallet,exchange,1\n"
 	r.theft("heist", fmt.Sprintf(`{"sources":[{"account":%q}]}`, c.caip("victim")))
 	r.start()
-	r.at(c.head())
+	r.at(c.head)
 	r.followed(1)
 
 	var all []planted
@@ -176,7 +176,7 @@ func followEVM(t *testing.T, c *evmChain) (*rig, []planted) {
 	hop("live-move", c.pay("thief", "a", 5000, "b", 3900), "heist")
 	hop("live-move", c.pay("a", "c", 3000, "d", 2000), "heist")
 	hop("list-gave", c.pay("cold", "shop", 700), "treasury")
-	r.at(c.head())
+	r.at(c.head)
 	r.wasTold(all)
 
 	// The configuration changes while blocks go on: a case that is opened late, a list, a sink.
@@ -197,7 +197,7 @@ func followEVM(t *testing.T, c *evmChain) (*rig, []planted) {
 	hop("live-move", c.pay("c", "f", 2900), "heist", "late")
 	c.rich("sleeper", 600)
 	hop("list-gave", c.pay("sleeper", "shop", 500), "sleepers")
-	r.at(c.head())
+	r.at(c.head)
 	r.wasTold(all)
 	if got := second.all(func(m told) bool { return m.Case == "late" && m.rule() == "live-move" }); len(got) != 2 {
 		t.Errorf("the sink that came later was told %d moves of the case that came later; want 2", len(got))
@@ -208,13 +208,13 @@ func followEVM(t *testing.T, c *evmChain) (*rig, []planted) {
 	hop("live-move", c.pay("e", "g", 2500, "h", 1400), "heist", "late")
 	c.Mine(1)
 	r.start()
-	r.at(c.head())
+	r.at(c.head)
 	r.until("open cases", func() bool { return r.state().Watching.Cases == 2 })
 	hop("live-move", c.pay("g", "i", 2500), "heist", "late")
 	arrival := c.pay("i", "bourse", 1000)
 	hop("live-arrival", arrival, "heist", "late")
 	hop("live-move", c.pay("i", "j", 1500), "heist", "late")
-	r.at(c.head())
+	r.at(c.head)
 	r.wasTold(all)
 	for _, owner := range []string{"heist", "late"} {
 		m := r.told(owner, "live-arrival", arrival)
@@ -228,7 +228,7 @@ func followEVM(t *testing.T, c *evmChain) (*rig, []planted) {
 	if n := len(r.hook.all(func(m told) bool { return m.Kind == alert.State && m.Title == "Case opened" })); n != 2 {
 		t.Errorf("told %d times that a case was opened; want 2", n)
 	}
-	r.isAsFresh(c.own(), c.head(), "after all")
+	r.isAsFresh(c.own(), c.head, "after all")
 	return r, all
 }
 
@@ -244,14 +244,14 @@ func TestAnvilIsFollowed(t *testing.T) {
 	fake := c.Deploy(c.Accounts[0], nodes.Crier())
 	c.token(usdc, "shop", "victim", big.NewInt(900*microUSDC))
 	r.theft("coins", fmt.Sprintf(`{"sources":[{"account":%q,"asset":%q}]}`, c.caip("victim"), usdc))
-	r.at(c.head())
+	r.at(c.head)
 	r.followed(3)
 	for _, hop := range [][2]string{{"victim", "thief"}, {"thief", "a"}, {"a", "b"}} {
 		c.token(fake, hop[0], hop[1], big.NewInt(900*microUSDC))
 		all = append(all, planted{"coins", "live-move", c.token(usdc, hop[0], hop[1], big.NewInt(900*microUSDC))})
 	}
 	all = append(all, planted{"coins", "live-arrival", c.token(usdc, "b", "bourse", big.NewInt(900*microUSDC))})
-	r.at(c.head())
+	r.at(c.head)
 	for _, p := range all {
 		r.told(p.owner, p.rule, p.tx)
 	}
@@ -323,7 +323,7 @@ func TestBtcdIsFollowed(t *testing.T) {
 	r.labels = c.caip("bourse") + ",Bourse: deposits,exchange,1\n"
 	r.theft("heist", fmt.Sprintf(`{"transactions":[%q],"thieves":[%q]}`, theft, c.caip("thief")))
 	r.start()
-	r.at(c.head())
+	r.at(c.head)
 	r.followed(1)
 	var all []planted
 	hop := func(rule, tx string, owners ...string) {
@@ -336,12 +336,12 @@ func TestBtcdIsFollowed(t *testing.T) {
 	hop("live-move", c.move("a", "c", 12*btc), "heist")
 	hop("list-gave", c.move("cold", "shop", 3*btc), "treasury")
 	hop("live-move", c.move("b", "d", 10*btc), "heist")
-	r.at(c.head())
+	r.at(c.head)
 	r.wasTold(all)
 	r.theft("late", fmt.Sprintf(`{"transactions":[%q],"thieves":[%q]}`, theft, c.caip("thief")))
 	r.followed(2)
 	hop("live-move", c.move("c", "e", 11*btc), "heist", "late")
-	r.at(c.head())
+	r.at(c.head)
 	r.wasTold(all)
 	r.end()
 	hop("live-move", c.move("d", "f", 9*btc), "heist", "late")
@@ -350,15 +350,15 @@ func TestBtcdIsFollowed(t *testing.T) {
 	hop("live-move", first, "heist", "late")
 	hop("live-move", second, "heist", "late")
 	r.start()
-	r.at(c.head())
+	r.at(c.head)
 	arrival := c.move("h", "bourse", 8*btc)
 	hop("live-arrival", arrival, "heist", "late")
-	r.at(c.head())
+	r.at(c.head)
 	for _, owner := range []string{"heist", "late"} {
 		if m := r.told(owner, "live-arrival", arrival); m.Contact != "desk@bourse.example" || m.Severity != finding.Critical {
 			t.Errorf("the arrival says %q, contact %q, %s", m.Text, m.Contact, m.Severity)
 		}
 	}
 	r.wasTold(all)
-	r.isAsFresh(c.own(), c.head(), "after all")
+	r.isAsFresh(c.own(), c.head, "after all")
 }
