@@ -501,7 +501,7 @@ func (l *Live) keep(ctx context.Context) error {
 		if err := l.openWaiting(ctx); err != nil {
 			return err
 		}
-		if err := l.save(); err != nil {
+		if err := l.save(ctx); err != nil && ctx.Err() == nil {
 			l.log.Warn("how far the chains are eaten was not written; the next start eats more of them again", "error", err.Error())
 		}
 	}

@@ -38,6 +38,8 @@ type Options struct {
 	Now     func() time.Time // the clock; time.Now if nil
 	// Follow is how patient nodes are treated where the configuration does not say it, for tests.
 	Follow follow.Config
+	// Outbox is how the outbox is kept where the configuration does not say it, for tests.
+	Outbox outbox.Config
 	// FillEvery is how often holes are looked for; a minute if 0.
 	FillEvery time.Duration
 }
@@ -99,7 +101,7 @@ func New(c config.Config, o Options) (l *Live, err error) {
 	for _, s := range o.Sources {
 		l.chains = append(l.chains, l.sourceChain(s))
 	}
-	if err := os.MkdirAll(Folder(c.Store), 0o700); err != nil {
+	if err := os.MkdirAll(c.Store, 0o755); err != nil {
 		return nil, errors.Join(err, l.closeChains())
 	}
 	ballast := int64(*c.Disk.Ballast)
@@ -174,7 +176,7 @@ func (l *Live) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, l.save())
+	return errors.Join(err, l.save(context.WithoutCancel(ctx)))
 }
 
 // A notice is something about Spoor itself that people must know.

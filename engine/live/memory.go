@@ -1,12 +1,9 @@
 package live
 
 import (
+	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/spoor-dev/spoor/flow"
 )
@@ -19,26 +16,20 @@ type memory struct {
 	Knew      map[string][]flow.Point `json:"knew,omitempty"` // by case, the newest blocks when it was opened
 }
 
-// memoryFile is where a memory is kept.
-func (l *Live) memoryFile() string { return filepath.Join(Folder(l.config.Store), "memory.json") }
-
-// readMemory reads what save wrote; nothing if it never did. l.mu is held.
+// readMemory reads what save wrote; nothing if it never did.
 func (l *Live) readMemory() (m memory, err error) {
-	text, err := os.ReadFile(l.memoryFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return m, nil
-	}
-	if err != nil {
+	text, err := l.outbox.Memory()
+	if err != nil || text == nil {
 		return m, err
 	}
 	if err := json.Unmarshal(text, &m); err != nil {
-		return m, fmt.Errorf("%s: %w: delete it, and what is not final is told again", l.memoryFile(), err)
+		return m, fmt.Errorf("how far the chains were eaten: %w", err)
 	}
 	return m, nil
 }
 
-// save writes the memory. It is never ahead of what the outbox holds.
-func (l *Live) save() error {
+// save keeps the memory in the outbox, so that it is never ahead of what is to be told.
+func (l *Live) save(ctx context.Context) error {
 	var m memory
 	for _, c := range l.chains {
 		c.mu.Lock()
@@ -55,7 +46,6 @@ func (l *Live) save() error {
 			m.Knew[oc.id] = oc.knew
 		}
 	}
-	path := l.memoryFile()
 	l.mu.Unlock()
 	if len(m.Eaten) == 0 {
 		return nil
@@ -64,17 +54,5 @@ func (l *Live) save() error {
 	if err != nil {
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "memory-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return nil
+	return l.outbox.Remember(ctx, text)
 }

@@ -109,7 +109,8 @@ func sinksOf(c outbox.Config) (all []alert.Sink) {
 
 // outboxConfig makes the sinks and routes of a configuration.
 func (l *Live) outboxConfig(c config.Config) (o outbox.Config, err error) {
-	o = outbox.Config{MaxAge: time.Duration(c.Alerts.MaxAge), Keep: time.Duration(c.Alerts.Keep), Sent: l.metrics.sent}
+	o = l.options.Outbox
+	o.MaxAge, o.Keep, o.Sent = time.Duration(c.Alerts.MaxAge), time.Duration(c.Alerts.Keep), l.metrics.sent
 	var all []string
 	for _, s := range l.options.Sinks {
 		o.Sinks = append(o.Sinks, outbox.Receiver{Sink: s})
