@@ -26,9 +26,9 @@ const (
 	maxOutput = 32 << 10         // bytes of what a node said that are kept
 )
 
-// find is the path of a node's program: in the folder that SPOOR_NODES names or in its bin, in the user's cache, or in
-// PATH. Where it is absent the test is skipped, by name.
-func find(tb testing.TB, program string) string {
+// Program is the path of a program that .ci/nodes installs: in the folder that SPOOR_NODES names or in its bin, in the
+// user's cache, or in PATH. Where it is absent the test is skipped, by name.
+func Program(tb testing.TB, program string) string {
 	tb.Helper()
 	var dirs []string
 	if dir := os.Getenv("SPOOR_NODES"); dir != "" {
@@ -69,7 +69,7 @@ type node struct {
 // loopback. Where another has taken a port meanwhile it begins anew.
 func launch(tb testing.TB, program, ready string, ports int, args func(dir string, ports []string) []string, user, password string) *node {
 	tb.Helper()
-	path := find(tb, program)
+	path := Program(tb, program)
 	n := &node{tb: tb, program: path, user: user, password: password, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	tb.TempDir() // whose removal comes after what is registered from here on
 	tb.Cleanup(func() {
