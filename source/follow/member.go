@@ -178,6 +178,12 @@ func (s *Source) heard(m *member, began time.Time, h Header) {
 		s.mu.Unlock()
 		return
 	}
+	if m.usable && m.head.Point.Hash == h.Point.Hash && m.head.Point.Height != h.Point.Height {
+		was := m.head.Point.Height
+		s.mu.Unlock()
+		s.lied(m, began, h.Point, fmt.Sprintf("its head %.12s… is at %d and at %d", h.Point.Hash, was, h.Point.Height))
+		return
+	}
 	back := m.told && m.state == Lying
 	if m.state == Lying {
 		m.state = Well
