@@ -22,7 +22,7 @@ import (
 // left out.
 type Config struct {
 	Store    string            `yaml:"store" doc:"folder of the store; it is made where it is not there" default:"the user's data folder"`
-	Labels   []string          `yaml:"labels" doc:"label folders and label CSV files" default:"the labels in the store's folder"`
+	Labels   []string          `yaml:"labels" doc:"CSV files with labels, beside those in the store's folder" default:"those in the store's folder alone"`
 	Chains   []Chain           `yaml:"chains" doc:"what is followed, one entry for each chain"`
 	Cases    []Case            `yaml:"cases" doc:"thefts that are followed for as long as they stand here"`
 	Lists    []List            `yaml:"lists" doc:"accounts that are watched, whatever they do"`

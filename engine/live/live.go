@@ -30,7 +30,10 @@ type Options struct {
 	Store store.Store
 	// Labels reads the labels, at the beginning and at every Reload.
 	Labels func() (*engine.Labels, error)
-	Log    *slog.Logger
+	// LabelFiles are the files and folders that Labels reads: when one of them changes, they are read again. If nil, only
+	// Reload does so.
+	LabelFiles func() []string
+	Log        *slog.Logger
 	// Sinks go beside those of the configuration, and get everything.
 	Sinks []alert.Sink
 	// Sources replace the nodes of the configuration, for tests and benchmarks.
@@ -59,8 +62,11 @@ type Live struct {
 	seen    atomic.Pointer[view]
 	busy    atomic.Pointer[string] // what takes a while just now; nil if nothing does
 	sinks   []alert.Sink           // of the configuration; changed by Reload alone
+	stamps  []engine.LabelStamp    // of the files with labels, when they were read first
 
 	chains []*chain // fixed
+
+	reloading sync.Mutex // held while a configuration or labels are taken
 
 	mu       sync.Mutex // of everything below
 	config   config.Config
@@ -85,6 +91,9 @@ func New(c config.Config, o Options) (l *Live, err error) {
 	l.began = l.now()
 	l.seen.Store(&view{cases: []CaseState{}})
 	l.metrics = newMetrics(l)
+	if o.LabelFiles != nil {
+		l.stamps = engine.StampLabels(o.LabelFiles()) // before they are read: no change is missed
+	}
 	if l.labels, err = o.Labels(); err != nil {
 		return nil, err
 	}
@@ -165,6 +174,7 @@ func (l *Live) Run(ctx context.Context) error {
 	start("free space", l.lookAtDisk)
 	start("state", l.keep)
 	start("notices", l.sayNotices)
+	start("labels", l.followLabels)
 	for _, c := range l.chains {
 		start(c.chain.String(), c.follow)
 		start(c.chain.String(), c.fillHoles)

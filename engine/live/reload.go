@@ -21,6 +21,8 @@ var ErrRestart = errors.New("needs a restart")
 // If one of them cannot be, nothing changes. Chains, nodes, the store, the disk's marks and the address to listen on
 // need a restart: the error then wraps ErrRestart, names them, and the rest is in force.
 func (l *Live) Reload(ctx context.Context, c config.Config) error {
+	l.reloading.Lock()
+	defer l.reloading.Unlock()
 	labels, err := l.options.Labels()
 	if err != nil {
 		return err
@@ -97,6 +99,31 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 // sameText reports whether two parts of a configuration are written alike.
 func sameText(a, b any) bool {
 	return fmt.Sprintf("%+v", config.Text(a)) == fmt.Sprintf("%+v", config.Text(b))
+}
+
+// labelsEvery is how often the files with labels are looked at.
+const labelsEvery = 5 * time.Second
+
+// followLabels reads the labels again whenever their files have changed, until ctx is done. Cases are then opened anew,
+// because where a trace ends may have changed.
+func (l *Live) followLabels(ctx context.Context) error {
+	if l.options.LabelFiles == nil {
+		return nil
+	}
+	last := l.stamps
+	for rest(ctx, labelsEvery); ctx.Err() == nil; rest(ctx, labelsEvery) {
+		now := engine.StampLabels(l.options.LabelFiles())
+		if slices.Equal(now, last) {
+			continue
+		}
+		if err := l.Reload(ctx, l.currentConfig()); err != nil {
+			l.log.Error("the labels have changed and cannot be read; those from before stay in force", "error", err.Error())
+			continue
+		}
+		last = now
+		l.log.Info("the labels were read again")
+	}
+	return nil
 }
 
 // sinksOf are the sinks of a configuration.

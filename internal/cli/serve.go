@@ -20,7 +20,6 @@ import (
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/engine/verdicts"
 	"github.com/spoor-dev/spoor/finding"
-	"github.com/spoor-dev/spoor/store"
 )
 
 type serveFlags struct {
@@ -32,6 +31,7 @@ type serveFlags struct {
 	noClusters                  bool
 	vendor, vendorKey           string
 	vendorPrivate               bool
+	watch                       string
 	config                      api.Config
 	reload                      time.Duration
 }
@@ -49,6 +49,9 @@ entities), TRM v2 and MistTrack v2, and dApps that ask the sanctions oracle by e
 When the labels have changed, those on record whom the change can concern are asked about again, and each verdict that has
 changed is printed as a finding, one JSON object a line (not with --forget). A --vendor is not asked again: what it had said
 stands beside our own new answer, and the verdict says so.
+
+With --watch the server follows chains as well, as spoor watch does with that configuration, into the same store: a running
+spoor watch or spoor ingest keeps the store to itself.
 
 Without --keys only this machine may ask. --new-key makes a key: the secret on stdout, the line for the key file on stderr.`,
 		Example: `  spoor serve --store ~/spoor
@@ -81,6 +84,7 @@ Without --keys only this machine may ask. --new-key makes a key: the secret on s
 	fl.BoolVar(&f.config.RealOnly, "real-only", false, "no test addresses")
 	fl.BoolVar(&f.config.Extras, "extras", false, "put a field \"spoor\" into the answers of other vendors' wires")
 	fl.BoolVar(&f.config.LogRequests, "log-requests", false, "log every request, not only those that failed")
+	fl.StringVar(&f.watch, "watch", "", "configuration file of spoor watch: follow live chains into the same store")
 	fl.DurationVar(&f.reload, "reload", 2*time.Second, "how often to look whether the labels have changed")
 	return c
 }
@@ -98,6 +102,13 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	if f.config.Rate < 0 || f.config.Burst < 0 || f.config.Timeout <= 0 || f.config.MaxListAge < 0 || f.reload <= 0 {
 		return misuse(errors.New("a number that cannot be"), "rates and times are not negative; --timeout and --reload are not 0")
 	}
+	st, watching, err := p.storeToServe(ctx, &f)
+	if err != nil {
+		return err
+	}
+	if st != nil {
+		defer func() { err = errors.Join(err, st.Close()) }()
+	}
 	keys, err := readKeys(f.keys)
 	if err != nil {
 		return err
@@ -111,6 +122,9 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 		return err
 	}
 	config := engine.ScreenConfig{Policy: policy}
+	if st != nil { // else a store of nothing would be asked for exposure
+		config.Store = st
+	}
 	if len(f.labels) == 0 {
 		f.labels = []string{filepath.Join(f.store, "labels")}
 	}
@@ -144,17 +158,6 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 	books, err := read()
 	if err != nil {
 		return err
-	}
-	var st store.Store // nil unless there is one: a store of nothing would be asked for exposure
-	if !f.direct {
-		opened, openErr := p.storeToScreen(f.store)
-		if openErr != nil {
-			return openErr
-		}
-		if opened != nil {
-			defer func() { err = errors.Join(err, opened.Close()) }()
-			st, config.Store = opened, opened
-		}
 	}
 	if !f.forget {
 		if f.record == "" {
@@ -200,7 +203,7 @@ func (p *program) runServe(ctx context.Context, f serveFlags) (err error) {
 			p.rescreen(follow, f.config.Log, screener)
 		})
 	}()
-	err = api.New(asked, world, f.config).Serve(ctx, l)
+	err = beside(ctx, watching, func(ctx context.Context) error { return api.New(asked, world, f.config).Serve(ctx, l) })
 	stop()
 	<-following
 	return err

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ import (
 	"github.com/spoor-dev/spoor/config"
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/engine/live"
+	"github.com/spoor-dev/spoor/store"
 	"github.com/spoor-dev/spoor/store/pebblestore"
 )
 
@@ -120,6 +122,16 @@ func (p *program) runWatch(ctx context.Context, f watchFlags, args []string) (er
 	if err != nil {
 		return err
 	}
+	st, err := pebblestore.Open(c.Store, pebblestore.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, st.Close()) }()
+	return p.runLive(ctx, c, st, f, args)
+}
+
+// runLive does what a configuration says with an open store, until ctx is done.
+func (p *program) runLive(ctx context.Context, c config.Config, st store.Store, f watchFlags, args []string) (err error) {
 	var keys *api.Keys
 	if c.Listen.Keys != "" {
 		if keys, err = readKeys(c.Listen.Keys); err != nil {
@@ -130,13 +142,11 @@ func (p *program) runWatch(ctx context.Context, f watchFlags, args []string) (er
 	if err != nil {
 		return err
 	}
-	st, err := pebblestore.Open(c.Store, pebblestore.Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, st.Close()) }()
+	var labels atomic.Pointer[[]string] // files with labels, as the configuration says by now
+	labels.Store(&c.Labels)
 	options := live.Options{Store: st, Log: slog.New(slog.NewJSONHandler(p.err, nil)),
-		Labels: func() (*engine.Labels, error) { return traceLabels(c.Labels, c.Store) }}
+		Labels:     func() (*engine.Labels, error) { return traceLabels(*labels.Load(), c.Store) },
+		LabelFiles: func() []string { return append([]string{engine.LabelFolder(c.Store)}, *labels.Load()...) }}
 	if p.quiet {
 		options.Log = slog.New(slog.DiscardHandler)
 	}
@@ -176,7 +186,7 @@ func (p *program) runWatch(ctx context.Context, f watchFlags, args []string) (er
 			case <-serve.Done():
 				return
 			case <-hangup:
-				p.reload(serve, l, f, args, options.Log)
+				p.reload(serve, l, f, args, options.Log, &labels)
 			}
 		}
 	}()
@@ -195,10 +205,13 @@ func pageURL(a net.Addr, secure bool) string {
 }
 
 // reload brings a changed configuration into force.
-func (p *program) reload(ctx context.Context, l *live.Live, f watchFlags, args []string, log *slog.Logger) {
+func (p *program) reload(ctx context.Context, l *live.Live, f watchFlags, args []string, log *slog.Logger, labels *atomic.Pointer[[]string]) {
 	c, err := p.watchConfig(ctx, f, args)
 	if err == nil {
-		err = l.Reload(ctx, c)
+		before := labels.Swap(&c.Labels)
+		if err = l.Reload(ctx, c); err != nil && !errors.Is(err, live.ErrRestart) {
+			labels.Store(before)
+		}
 	}
 	switch {
 	case errors.Is(err, live.ErrRestart):
