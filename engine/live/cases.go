@@ -166,7 +166,10 @@ func (l *Live) begin(ctx context.Context) error {
 	l.mu.Lock()
 	l.cases = cases
 	l.mu.Unlock()
-	return l.rebuild(ctx, false)
+	if err := l.rebuild(ctx, false); err != nil {
+		return err
+	}
+	return l.save(ctx, false)
 }
 
 // rebuild makes the watch anew from the store: it walks each case to a block that will not be undone, and lets all eat
@@ -263,7 +266,7 @@ func (l *Live) questions() map[string]string {
 }
 
 // startOf is the block up to which a case is walked: the newest that will not be undone, and no later than what was eaten
-// before.
+// before; zero where nothing was.
 func (l *Live) startOf(ctx context.Context, s store.Snapshot, c flow.Chain, eaten []flow.Point) (p flow.Point, ok bool, err error) {
 	tip, ok := s.Tip(c)
 	if !ok {
@@ -276,14 +279,17 @@ func (l *Live) startOf(ctx context.Context, s store.Snapshot, c flow.Chain, eate
 		}
 	}
 	height := tip.Height - min(depth, tip.Height)
-	for _, was := range eaten {
-		if was.Chain == c {
-			height = min(height, was.Height)
-		}
-	}
 	first, err := s.FirstAt(ctx, c, minTime)
 	if err != nil {
 		return p, false, err
+	}
+	for _, was := range eaten {
+		if was.Chain == c {
+			height = min(height, was.Height)
+			if was.Height < first.Height { // nothing was
+				return p, true, nil
+			}
+		}
 	}
 	for h := height; h >= first.Height; h-- { // over holes
 		p, err = s.Point(ctx, c, h)
@@ -501,7 +507,7 @@ func (l *Live) keep(ctx context.Context) error {
 		if err := l.openWaiting(ctx); err != nil {
 			return err
 		}
-		if err := l.save(ctx); err != nil && ctx.Err() == nil {
+		if err := l.save(ctx, false); err != nil && ctx.Err() == nil {
 			l.log.Warn("how far the chains are eaten was not written; the next start eats more of them again", "error", err.Error())
 		}
 	}

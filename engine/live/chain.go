@@ -44,6 +44,7 @@ type chain struct {
 	seen  map[flow.Hash]time.Time // when blocks that are not eaten yet were heard of
 	stats ingest.Stats
 	tip   flow.Point // the newest block that was eaten
+	saved uint64     // its height when the memory was kept last
 	eaten time.Time  // when
 	final flow.Point
 	fills ingest.Stats

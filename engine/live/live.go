@@ -67,6 +67,7 @@ type Live struct {
 	chains []*chain // fixed
 
 	reloading sync.Mutex // held while a configuration or labels are taken
+	saving    sync.Mutex // held while the memory is put together and kept; before mu
 
 	mu       sync.Mutex // of everything below
 	config   config.Config
@@ -186,7 +187,7 @@ func (l *Live) Run(ctx context.Context) error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, l.save(context.WithoutCancel(ctx)))
+	return errors.Join(err, l.save(context.WithoutCancel(ctx), true))
 }
 
 // A notice is something about Spoor itself that people must know.

@@ -28,15 +28,20 @@ func (l *Live) readMemory() (m memory, err error) {
 	return m, nil
 }
 
-// save keeps the memory in the outbox, so that it is never ahead of what is to be told.
-func (l *Live) save(ctx context.Context) error {
+// save keeps the memory in the outbox, so that it is never ahead of what is to be told. Of a chain of which nothing was
+// eaten it says so, but in the end: what the store takes in before the next save is then eaten after a crash.
+func (l *Live) save(ctx context.Context, end bool) error {
+	l.saving.Lock()
+	defer l.saving.Unlock()
 	var m memory
 	for _, c := range l.chains {
 		c.mu.Lock()
-		if !c.tip.IsZero() {
-			m.Eaten = append(m.Eaten, c.tip)
-		}
+		eaten, empty := c.tip, c.tip.IsZero() && c.stats.Blocks == 0
 		c.mu.Unlock()
+		eaten.Chain = c.chain
+		if !empty || !end {
+			m.Eaten = append(m.Eaten, eaten)
+		}
 	}
 	l.mu.Lock()
 	m.Questions = l.questions()
@@ -47,12 +52,21 @@ func (l *Live) save(ctx context.Context) error {
 		}
 	}
 	l.mu.Unlock()
-	if len(m.Eaten) == 0 {
-		return nil
-	}
 	text, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	return l.outbox.Remember(ctx, text)
+	if err := l.outbox.Remember(ctx, text); err != nil {
+		return err
+	}
+	for _, c := range l.chains {
+		for _, eaten := range m.Eaten {
+			if eaten.Chain == c.chain {
+				c.mu.Lock()
+				c.saved = eaten.Height
+				c.mu.Unlock()
+			}
+		}
+	}
+	return nil
 }

@@ -83,8 +83,13 @@ func (s *stage) Back(ctx context.Context, top flow.Point) error {
 	if c.tip.Height >= top.Height {
 		c.tip = flow.Point{Chain: c.chain, Height: top.Height - 1}
 	}
+	stale := c.saved >= top.Height
 	c.mu.Unlock()
-	return nil
+	if !stale {
+		return nil
+	}
+	// After a crash nobody could tell that the blocks which the store then takes in at these heights were not eaten.
+	return c.live.save(ctx, false)
 }
 
 // Final implements ingest.Stage.
