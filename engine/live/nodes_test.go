@@ -117,16 +117,23 @@ func (c *evmChain) head() string {
 	return b.Hash
 }
 
-// config is the chain with the node at these addresses; keys are further keys of the chain.
-func (c *evmChain) config(url, ws, keys string) string {
-	node := fmt.Sprintf("{url: %q, private: true, traces: must, timeout: 10s}", url)
+// node is a node of the configuration at these addresses; ws may be empty.
+func (c *evmChain) node(url, ws, keys string) string {
 	if ws != "" {
-		node = fmt.Sprintf("{url: %q, ws: %q, private: true, traces: must, timeout: 10s}", url, ws)
+		ws = fmt.Sprintf("ws: %q, ", ws)
 	}
-	return fmt.Sprintf("  - {chain: %q, poll: 50ms, finality: confirmations, confirmations: 200, from: \"0\", nodes: [%s]%s}\n", c.chain, node, keys)
+	return fmt.Sprintf("{url: %q, %sprivate: true, traces: must%s}", url, ws, keys)
 }
 
-func (c *evmChain) own() string { return c.config(c.URL, c.WS, "") }
+// config is the chain from a height on, with nodes.
+func (c *evmChain) config(from uint64, keys string, nodes ...string) string {
+	return fmt.Sprintf("  - {chain: %q, poll: 50ms, finality: confirmations, from: \"%d\", nodes: [%s]%s}\n", c.chain, from, strings.Join(nodes, ", "), keys)
+}
+
+// own is the chain with its own node.
+func (c *evmChain) own() string {
+	return c.config(0, ", confirmations: 200", c.node(c.URL, c.WS, ""))
+}
 
 // caip is a purse as an account of its chain.
 func (c *evmChain) caip(name string) string { return c.chain.String() + ":" + c.purse[name] }
@@ -274,14 +281,15 @@ type btcChain struct {
 }
 
 // own is the chain with its own node.
-func (c btcChain) own() string { return c.config(c.URL, c.WS, "") }
+func (c btcChain) own() string { return c.config(0, "", c.node(c.URL, c.WS, "")) }
 
-// config is the chain with the node at these addresses; keys are further keys of the chain.
-func (c btcChain) config(url, ws, keys string) string {
-	return fmt.Sprintf("  - {chain: %q, poll: 50ms, from: \"0\", nodes: [%s]%s}\n", flow.BitcoinRegtest, c.node(url, ws), keys)
+// config is the chain from a height on, with nodes.
+func (c btcChain) config(from uint64, keys string, nodes ...string) string {
+	return fmt.Sprintf("  - {chain: %q, poll: 50ms, from: \"%d\", nodes: [%s]%s}\n", flow.BitcoinRegtest, from, strings.Join(nodes, ", "), keys)
 }
 
-func (c btcChain) node(url, ws string) string {
+// node is a node of the configuration at these addresses; ws may be empty.
+func (c btcChain) node(url, ws, keys string) string {
 	password := filepath.Join(c.t.TempDir(), "password")
 	if err := os.WriteFile(password, []byte(c.Password), 0o600); err != nil {
 		c.t.Fatal(err)
@@ -289,7 +297,7 @@ func (c btcChain) node(url, ws string) string {
 	if ws != "" {
 		ws = fmt.Sprintf("ws: %q, ", ws)
 	}
-	return fmt.Sprintf("{url: %q, %sprivate: true, timeout: 10s, user: %s, password_file: %q}", url, ws, c.User, password)
+	return fmt.Sprintf("{url: %q, %sprivate: true, user: %s, password_file: %q%s}", url, ws, c.User, password, keys)
 }
 
 // head is the hash of the newest block.

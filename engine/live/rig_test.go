@@ -159,6 +159,8 @@ type rig struct {
 	options live.Options
 	log     logged
 
+	inMemory bool // the store; what it holds is lost at the end
+
 	st   store.Store
 	stop context.CancelFunc
 	done chan error
@@ -226,15 +228,19 @@ func names(sinks string) (all []string) {
 // start begins it, with all that its folder holds.
 func (r *rig) start() {
 	r.t.Helper()
-	st, err := pebblestore.Open(r.dir, pebblestore.Options{})
-	if err != nil {
-		r.t.Fatal(err)
+	r.st = memstore.New()
+	if !r.inMemory {
+		st, err := pebblestore.Open(r.dir, pebblestore.Options{})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.st = st
 	}
-	r.st = st
 	o := r.options
-	o.Store = st
+	o.Store = r.st
+	var err error
 	if r.Live, err = live.New(r.config(), o); err != nil {
-		r.t.Fatal(errors.Join(err, st.Close()))
+		r.t.Fatal(errors.Join(err, r.st.Close()))
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop, r.done = stop, make(chan error, 1)
