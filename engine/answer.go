@@ -41,10 +41,15 @@ type Answer struct {
 //
 // progress, if any, is told how many transactions were read so far.
 func Trace(ctx context.Context, s store.Snapshot, theft trace.Theft, o trace.Options, labels *Labels, progress func(read int64)) (*Answer, error) {
-	theft, o, missing, err := Prepare(ctx, s, theft, o, labels)
+	missing, err := absent(ctx, s, theft, o.Backward)
 	if err != nil {
 		return nil, err
 	}
+	theft, o, unvouched, err := Prepare(ctx, s, theft, o, labels)
+	if err != nil {
+		return nil, err
+	}
+	missing = append(missing, unvouched...)
 	g := NewGraph(s)
 	g.progress = progress
 	report, err := trace.Run(ctx, g, theft, o)
