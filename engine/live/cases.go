@@ -486,8 +486,17 @@ func (l *Live) reopenLater(all []watch.Reopen) {
 		for _, oc := range l.cases {
 			if oc.id == r.ID {
 				oc.reopen = r.Reason
+				l.hurry()
 			}
 		}
+	}
+}
+
+// hurry has cases opened at once, and not at the next tick.
+func (l *Live) hurry() {
+	select {
+	case l.urgent <- struct{}{}:
+	default: // somebody said so already
 	}
 }
 
@@ -503,6 +512,7 @@ func (l *Live) keep(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-l.urgent:
 		}
 		if err := l.openWaiting(ctx); err != nil {
 			return err

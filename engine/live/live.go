@@ -58,6 +58,7 @@ type Live struct {
 	metrics *metrics
 	began   time.Time
 	notices chan notice
+	urgent  chan struct{} // a case is to be opened at once
 	low     atomic.Bool // the disk has too little room
 	seen    atomic.Pointer[view]
 	busy    atomic.Pointer[string] // what takes a while just now; nil if nothing does
@@ -85,7 +86,7 @@ func Folder(storeDir string) string { return filepath.Join(storeDir, "live") }
 // New opens the outbox and prepares the nodes; nothing is asked of them yet. A Live that was made must be closed.
 func New(c config.Config, o Options) (l *Live, err error) {
 	l = &Live{options: o, now: o.Now, log: o.Log, store: &oneWriter{Store: o.Store}, config: c, trouble: map[string]string{},
-		contacts: newContacts(c.Contacts), notices: make(chan notice, mostNotices)}
+		contacts: newContacts(c.Contacts), notices: make(chan notice, mostNotices), urgent: make(chan struct{}, 1)}
 	if l.now == nil {
 		l.now = time.Now
 	}

@@ -54,8 +54,12 @@ func (c *chain) eat(ctx context.Context, w *world, b flow.Block) error {
 	}
 	now := l.now()
 	c.mu.Lock()
+	first := c.tip.IsZero()
 	c.tip, c.eaten = b.Point, now
 	c.mu.Unlock()
+	if first { // cases may have waited for the chain
+		l.hurry()
+	}
 	l.metrics.eaten(now.Sub(seen))
 	return nil
 }
