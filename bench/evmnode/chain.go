@@ -125,7 +125,7 @@ func stranger(i uint64) (a common.Address) {
 	return a
 }
 
-// Begin is the blocks with which the chain begins: an empty one, and those in which the thieves get their loot.
+// Begin is the blocks with which the chain begins: those in which the thieves get their loot, between two empty ones.
 func (c *Chain) Begin() []*Block {
 	all := []*Block{c.seal(nil, nil)}
 	for n := 0; n < len(c.hands); n += c.shape.Txs {
@@ -135,7 +135,7 @@ func (c *Chain) Begin() []*Block {
 		}
 		all = append(all, c.seal(txs, nil))
 	}
-	return all
+	return append(all, c.seal(nil, nil))
 }
 
 // Next is the next block: ordinary traffic, one hop of each of these thieves, and hops that Back kept.

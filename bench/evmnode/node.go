@@ -84,7 +84,7 @@ func (n *Node) Close() error {
 	return errors.Join(err, n.file.Close())
 }
 
-// Hold puts a block in the place of those at its height and above, and tells nobody.
+// Hold puts a block in the place of those at its height and above, and tells nobody. It takes the answers out of b.
 func (n *Node) Hold(b *Block) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -102,6 +102,7 @@ func (n *Node) Hold(b *Block) error {
 	n.branch = append(n.branch[:b.Point.Height], b.Point.Hash)
 	n.head = min(n.head, len(n.branch)-1)
 	n.blocks[b.Point.Hash] = p
+	b.header, b.whole, b.receipts, b.traces = nil, nil, nil, nil
 	return nil
 }
 

@@ -68,11 +68,11 @@ func TestBlocksProveThemselves(t *testing.T) {
 		}
 		last = got
 	}
-	if len(last.Txs) != 20 || len(blocks[3].Hops) != 2 || last.Txs[0].ID != blocks[3].Hops[0].Tx {
-		t.Errorf("block 3 has %d transactions and the hops %v; want 20 and two at the front", len(last.Txs), blocks[3].Hops)
+	if len(last.Txs) != 20 || len(blocks[4].Hops) != 2 || last.Txs[0].ID != blocks[4].Hops[0].Tx {
+		t.Errorf("block 4 has %d transactions and the hops %v; want 20 and two at the front", len(last.Txs), blocks[4].Hops)
 	}
-	if p, ok, err := r.Final(t.Context()); err != nil || !ok || p.Height != 1 {
-		t.Errorf("final is %v, %t, %v; want block 1", p, ok, err)
+	if p, ok, err := r.Final(t.Context()); err != nil || !ok || p.Height != 2 {
+		t.Errorf("final is %v, %t, %v; want block 2", p, ok, err)
 	}
 }
 
@@ -88,11 +88,11 @@ func TestForks(t *testing.T) {
 	if _, err := n.Push(other.Point.Height); err != nil {
 		t.Fatal(err)
 	}
-	if h, err := r.Head(t.Context()); err != nil || h.Point.Hash != other.Point.Hash || other.Parent != blocks[1].Point.Hash {
-		t.Errorf("head %v, %v; want %v on %v", h, err, other.Point, blocks[1].Point)
+	if h, err := r.Head(t.Context()); err != nil || h.Point.Hash != other.Point.Hash || other.Parent != blocks[2].Point.Hash {
+		t.Errorf("head %v, %v; want %v on %v", h, err, other.Point, blocks[2].Point)
 	}
-	if len(other.Hops) != 3 || other.Hops[0] != blocks[2].Hops[0] || other.Hops[2] != blocks[3].Hops[1] {
-		t.Errorf("hops %v; want those of %v and %v", other.Hops, blocks[2].Hops, blocks[3].Hops)
+	if len(other.Hops) != 3 || other.Hops[0] != blocks[3].Hops[0] || other.Hops[2] != blocks[4].Hops[1] {
+		t.Errorf("hops %v; want those of %v and %v", other.Hops, blocks[3].Hops, blocks[4].Hops)
 	}
 	holder := c.Thief(0)
 	c.Back(1, false)
