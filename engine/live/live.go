@@ -59,7 +59,7 @@ type Live struct {
 	began   time.Time
 	notices chan notice
 	urgent  chan struct{} // a case is to be opened at once
-	low     atomic.Bool // the disk has too little room
+	low     atomic.Bool   // the disk has too little room
 	seen    atomic.Pointer[view]
 	busy    atomic.Pointer[string] // what takes a while just now; nil if nothing does
 	sinks   []alert.Sink           // of the configuration; changed by Reload alone
