@@ -185,7 +185,7 @@ func (c *chain) follow(ctx context.Context) error {
 		}
 		pause = min(2*pause, mostAgain)
 		// What the store took and the cases did not see is eaten from the store.
-		if err := c.live.rebuild(ctx, false); err != nil {
+		if err := c.live.rebuild(ctx, false, flow.Point{}); err != nil {
 			return err
 		}
 		c.live.setTrouble(c.chain.String(), "")
@@ -243,13 +243,17 @@ func (c *chain) fillHoles(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
+		filled, err := c.lowestHole(ctx)
+		if err != nil {
+			return err
+		}
 		stats, err := ingest.Fill(ctx, c.nodes.Source, c.decoder, c.live.store, want)
 		if stats.Blocks > 0 {
 			c.mu.Lock()
 			c.fills = c.fills.Plus(stats)
 			c.mu.Unlock()
 			c.live.say(ctx, notice{"filled/" + c.chain.String(), finding.Info, c.chain, fmt.Sprintf("%s: %s filled in", c.chain, engine.Count(stats.Blocks, "missing block")), "Open cases are followed anew through them."})
-			if err := c.live.rebuild(ctx, true); err != nil {
+			if err := c.live.rebuild(ctx, true, filled); err != nil {
 				return err
 			}
 		}
@@ -257,4 +261,17 @@ func (c *chain) fillHoles(ctx context.Context) error {
 			c.live.log.Warn("holes are not filled", "chain", c.chain.String(), "error", err.Error())
 		}
 	}
+}
+
+// lowestHole is the first block that is missing; zero if none is.
+func (c *chain) lowestHole(ctx context.Context) (p flow.Point, err error) {
+	s, err := c.live.store.Snapshot()
+	if err != nil {
+		return p, err
+	}
+	holes, err := s.Holes(ctx, c.chain)
+	if err = errors.Join(err, s.Close()); err != nil || len(holes) == 0 {
+		return p, err
+	}
+	return flow.Point{Chain: c.chain, Height: holes[0].From}, nil
 }
