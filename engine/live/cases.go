@@ -166,7 +166,7 @@ func (l *Live) begin(ctx context.Context) error {
 	l.mu.Lock()
 	l.cases = cases
 	l.mu.Unlock()
-	if err := l.rebuild(ctx, false); err != nil {
+	if err := l.rebuild(ctx, false, flow.Point{}); err != nil {
 		return err
 	}
 	return l.save(ctx, false)
@@ -174,8 +174,10 @@ func (l *Live) begin(ctx context.Context) error {
 
 // rebuild makes the watch anew from the store: it walks each case to a block that will not be undone, and lets all eat
 // what came after that, which says again what was said before. What is not said again is corrected, unless it could not
-// be said again because the question has changed, or what is below has: changed says so of all.
-func (l *Live) rebuild(ctx context.Context, changed bool) error {
+// be said again because the question has changed, or what is below has: changed says so of all. filled is the lowest
+// block that was missing and may be there now, zero if there is none: all is eaten from there on, since what moved in it
+// was never told.
+func (l *Live) rebuild(ctx context.Context, changed bool, filled flow.Point) error {
 	defer l.stopEating()()
 	labels, contacts := l.currentLabels()
 	w, err := newWorld(l.store, labels, contacts)
@@ -188,6 +190,9 @@ func (l *Live) rebuild(ctx context.Context, changed bool) error {
 	was, err := l.readMemory()
 	if err != nil {
 		return err
+	}
+	if !filled.IsZero() {
+		was.Eaten = append(was.Eaten, flow.Point{Chain: filled.Chain, Height: max(filled.Height, 1) - 1})
 	}
 	l.watch = watch.New(watch.Config{PerBlock: l.config.Alerts.PerBlock})
 	if err := l.watch.SetLists(l.lists); err != nil {
@@ -216,6 +221,9 @@ func (l *Live) rebuild(ctx context.Context, changed bool) error {
 	for _, oc := range l.cases {
 		if question, there := was.Questions[oc.id]; there && oc.knew == nil && question == now[oc.id] {
 			oc.knew = was.Knew[oc.id]
+		}
+		if !filled.IsZero() { // nobody knew what was missing
+			oc.knew = slices.DeleteFunc(slices.Clone(oc.knew), func(p flow.Point) bool { return p.Chain == filled.Chain && p.Height >= filled.Height })
 		}
 	}
 	for name, question := range was.Questions {
@@ -328,6 +336,9 @@ func (l *Live) replay(ctx context.Context, w *world, c flow.Chain, from flow.Poi
 			ch.tip = tip
 			ch.mu.Unlock()
 		}
+	}
+	if margin := l.config.Alerts.Margin; tip.Height > margin { // the next block may take long
+		return l.outbox.Settle(ctx, c, tip.Height-margin)
 	}
 	return nil
 }
