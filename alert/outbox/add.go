@@ -18,7 +18,8 @@ import (
 
 // Add says that these alerts hold: those of the kind Found because of that block, the others for ever. at may be zero for
 // alerts that rest on no block. A key that is new is told; one that is standing is not told again; one that is doubtful
-// stands again, at the new place, without a word; one that was withdrawn is told as Again, with the next Serial.
+// stands again, at the new place, without a word, unless it is more severe now: then it is told with the next Serial; one
+// that was withdrawn is told as Again, with the next Serial.
 //
 // A Provisional alert is superseded, without a word, by a Found one of the same case and transaction, whichever comes
 // first. A Found alert under the key of a Provisional one is told with the next Serial.
@@ -149,6 +150,8 @@ func (c *change) add(ctx context.Context, at flow.Point, a alert.Alert, news boo
 	case r.State == Withdrawn:
 		r.State, r.Serial = Standing, r.Serial+1
 		a.Kind = alert.Again
+	case r.State == Doubtful && a.Severity > r.Severity: // there is more of it on this branch
+		r.State, r.Serial = Standing, r.Serial+1
 	case r.State == Doubtful:
 		r.State, speak = Standing, false
 	default:

@@ -201,3 +201,27 @@ func TestMemory(t *testing.T) {
 	}
 	must(t, o.Close())
 }
+
+func TestWorseOnTheOtherBranch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pager := &receiver{name: "pager"}
+		c := to(pager)
+		c.Routes = []Route{{Name: "loud", Least: finding.High, Sinks: []string{"pager"}}}
+		o := open(t, c)
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- o.Deliver(ctx) }()
+		must(t, o.Add(ctx, at(5), []alert.Alert{found("k", finding.Medium)}))
+		must(t, o.Back(ctx, chain, 5))
+		must(t, o.Add(ctx, at(6), []alert.Alert{found("k", finding.High)}))
+		time.Sleep(time.Minute)
+		pager.want(t, "worse", "k#1")
+		must(t, o.Back(ctx, chain, 6))
+		must(t, o.Add(ctx, at(7), []alert.Alert{found("k", finding.Medium)}))
+		time.Sleep(time.Minute)
+		pager.want(t, "better", "k#1")
+		stop()
+		must(t, <-done)
+		must(t, o.Close())
+	})
+}
