@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -182,7 +183,7 @@ func Parse(text []byte, folder string) (Config, error) {
 	d.KnownFields(true)
 	var c Config
 	if err := d.Decode(&c); err != nil && !errors.Is(err, io.EOF) {
-		return Config{}, errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+		return Config{}, fault(text, err)
 	}
 	var more yaml.Node
 	if err := d.Decode(&more); err == nil {
@@ -195,6 +196,47 @@ func Parse(text []byte, folder string) (Config, error) {
 	c.fill()
 	c.resolve(folder)
 	return c, c.verify()
+}
+
+var unknownKey = regexp.MustCompile(`field (.+) not found in type \S+`)
+
+// fault says what is wrong with a text, and in which line. A value that reads itself does not know its line: it is that of
+// the first value which the error quotes.
+func fault(text []byte, err error) error {
+	var many *yaml.TypeError
+	if errors.As(err, &many) {
+		lines := make([]string, len(many.Errors))
+		for i, e := range many.Errors {
+			lines[i] = unknownKey.ReplaceAllString(e, "there is no key $1 here")
+		}
+		return errors.New(strings.Join(lines, "; "))
+	}
+	said := strings.TrimPrefix(err.Error(), "yaml: ")
+	var root yaml.Node
+	if strings.HasPrefix(said, "line ") || yaml.Unmarshal(text, &root) != nil {
+		return errors.New(said)
+	}
+	if line := lineOf(&root, said, maxDepth); line > 0 {
+		return fmt.Errorf("line %d: %s", line, said)
+	}
+	return errors.New(said)
+}
+
+// maxDepth is how deep lineOf looks: deeper than a configuration can be.
+const maxDepth = 32
+
+func lineOf(n *yaml.Node, said string, depth int) int {
+	if n.Kind == yaml.ScalarNode && n.Value != "" && strings.Contains(said, fmt.Sprintf("%.40q", n.Value)) {
+		return n.Line
+	}
+	for _, inner := range n.Content {
+		if depth > 0 {
+			if line := lineOf(inner, said, depth-1); line > 0 {
+				return line
+			}
+		}
+	}
+	return 0
 }
 
 // AddNode adds the nodes of a chain to those that are there.

@@ -63,7 +63,7 @@ func TestReadsWhatIsWritten(t *testing.T) {
 func TestSaysWhatIsWrong(t *testing.T) {
 	chain := "chains:\n  - chain: eip155:1\n    nodes: [{url: \"https://a.example\"}]\n"
 	for _, c := range []struct{ text, want string }{
-		{"stor: x", "line 1: field stor not found"},
+		{"stor: x", "line 1: there is no key stor here"},
 		{"store: x\n---\nstore: y", "a second document"},
 		{"chains:\n  - chain: eip155:1\n", "chains[0].nodes: a chain needs at least one node"},
 		{chain + "    from: tomorrow", `chains[0].from: "tomorrow" is neither a height nor head`},
@@ -79,7 +79,10 @@ func TestSaysWhatIsWrong(t *testing.T) {
 		{"alerts:\n  sinks:\n    - name: ops\n      file: {path: x}\n      quiet: [{from: \"25:00\", to: \"07:00\"}]\n", `from: "25:00" is not HH:MM`},
 		{"disk: {low: 3GiB, resume: 1GiB}", "disk.resume: 1GiB is less than disk.low (3GiB)"},
 		{"disk: {low: -1}", "size \"-1\": write it like"},
-		{"alerts: {max_age: soon}", `duration "soon": write it like`},
+		{"store: x\nalerts: {max_age: soon}", `line 2: duration "soon": write it like`},
+		{"store: x\nchains:\n  - chain: 17", `line 3: chain "17": not a CAIP-2 identifier`},
+		{"lists:\n  - name: a\n    severity: huge\n    file: x", "line 3: "},
+		{"chains:\n  - chain: eip155:1\n    nodes: many\n    agre: 2", "line 3: cannot unmarshal"},
 	} {
 		_, err := config.Parse([]byte(c.text), ".")
 		if err == nil || !strings.Contains(err.Error(), c.want) {
