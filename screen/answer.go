@@ -37,36 +37,43 @@ const billion = 1_000_000_000
 // Ask answers one question. Where the labels or the chain cannot be read the error wraps ErrBlind, and there is no verdict:
 // nobody may go on as if there were. A question that makes no sense is an ErrQuestion. The ID of the verdict is not set:
 // see Seal.
-func (s *Screen) Ask(ctx context.Context, q Question) (Verdict, error) {
-	q, err := q.check()
-	if err != nil {
+func (s *Screen) Ask(ctx context.Context, q Question) (v Verdict, err error) {
+	if err := s.answer(ctx, &q, &v); err != nil {
 		return Verdict{}, err
+	}
+	return v, nil
+}
+
+// answer fills in a verdict, which is worth nothing where it returns an error.
+func (s *Screen) answer(ctx context.Context, q *Question, v *Verdict) error {
+	if err := q.check(); err != nil {
+		return err
 	}
 	state, err := s.Labels.LabelState(q.KnownAt)
 	if err != nil {
-		return Verdict{}, fmt.Errorf("labels: %w: %w", ErrBlind, err)
+		return fmt.Errorf("labels: %w: %w", ErrBlind, err)
 	}
-	v := Verdict{
+	*v = Verdict{
 		Subject: q.Account, Direction: q.Direction, Asset: q.Asset, Amount: q.Amount, Counterparties: q.Counterparties,
 		AsOf: q.AsOf, KnownAt: q.KnownAt, ListAge: state.age(q.KnownAt), Direct: q.Direct || s.Exposer == nil,
 		PolicyID: s.Policy.ID(), PolicyHash: s.Policy.Hash(), LabelHash: state.Hash, LabelCount: state.Count, Version: s.Version,
 		Exposure: []Exposure{}, Covered: []Covered{}, DoesNotKnow: []string{}, Reasons: []Reason{},
 	}
 	if v.Labels, err = s.labelsOf(q.Account, q); err != nil {
-		return Verdict{}, err
+		return err
 	}
 	v.Unknown = !names(v.Labels)
 	if s.Clusters != nil {
 		v.ClusterHash = s.Clusters.ClusterState()
 		if v.Cluster, err = s.clusterOf(q.Account, q, v.Labels); err != nil {
-			return Verdict{}, fmt.Errorf("cluster of %s: %w: %w", q.Account, ErrBlind, err)
+			return fmt.Errorf("cluster of %s: %w: %w", q.Account, ErrBlind, err)
 		}
 	}
 	seen := false
 	if !v.Direct {
-		e, err := s.Exposer.Expose(ctx, q)
+		e, err := s.Exposer.Expose(ctx, *q)
 		if err != nil {
-			return Verdict{}, fmt.Errorf("exposure of %s: %w: %w", q.Account, ErrBlind, err)
+			return fmt.Errorf("exposure of %s: %w: %w", q.Account, ErrBlind, err)
 		}
 		v.Exposure = append(v.Exposure, e.Exposure...)
 		v.Covered = append(v.Covered, e.Covered...)
@@ -74,40 +81,37 @@ func (s *Screen) Ask(ctx context.Context, q Question) (Verdict, error) {
 		v.Partial, v.ChainTip, seen = e.Partial, e.Tip, e.Seen
 		v.Touched = append(v.Touched, e.Touched...)
 	}
-	if err := s.decide(&v, q, seen); err != nil {
-		return Verdict{}, err
-	}
-	return v, nil
+	return s.decide(v, q, seen)
 }
 
 // check fills in what is not set and says what is wrong with a question.
-func (q Question) check() (Question, error) {
+func (q *Question) check() error {
 	switch {
 	case q.Account.IsZero():
-		return q, fmt.Errorf("%w: no account", ErrQuestion)
+		return fmt.Errorf("%w: no account", ErrQuestion)
 	case q.Direction != Both && q.Direction != In && q.Direction != Out:
-		return q, fmt.Errorf("%w: direction %.40q: want in, out, or none for both", ErrQuestion, q.Direction)
+		return fmt.Errorf("%w: direction %.40q: want in, out, or none for both", ErrQuestion, q.Direction)
 	case !q.Asset.IsZero() && q.Asset.Chain() != q.Account.Chain():
-		return q, fmt.Errorf("%w: %s is not an asset on %s", ErrQuestion, q.Asset, q.Account.Chain())
+		return fmt.Errorf("%w: %s is not an asset on %s", ErrQuestion, q.Asset, q.Account.Chain())
 	case q.Asset.IsZero() && !q.Amount.IsZero():
-		return q, fmt.Errorf("%w: an amount needs its asset", ErrQuestion)
+		return fmt.Errorf("%w: an amount needs its asset", ErrQuestion)
 	case len(q.Counterparties) > MaxCounterparties:
-		return q, fmt.Errorf("%w: %d counterparties, at most %d", ErrQuestion, len(q.Counterparties), MaxCounterparties)
+		return fmt.Errorf("%w: %d counterparties, at most %d", ErrQuestion, len(q.Counterparties), MaxCounterparties)
 	case q.AsOf <= 0 || q.KnownAt < 0:
-		return q, fmt.Errorf("%w: it must say of which moment", ErrQuestion)
+		return fmt.Errorf("%w: it must say of which moment", ErrQuestion)
 	}
 	for _, a := range q.Counterparties {
 		if a.IsZero() {
-			return q, fmt.Errorf("%w: a counterparty is nobody", ErrQuestion)
+			return fmt.Errorf("%w: a counterparty is nobody", ErrQuestion)
 		}
 	}
 	if q.KnownAt == 0 {
 		q.KnownAt = q.AsOf
 	}
-	return q, nil
+	return nil
 }
 
-func (s *Screen) labelsOf(a flow.Account, q Question) ([]attribute.Label, error) {
+func (s *Screen) labelsOf(a flow.Account, q *Question) ([]attribute.Label, error) {
 	labels, err := s.Labels.LabelsOf(a, q.AsOf, q.KnownAt)
 	if err != nil {
 		return nil, fmt.Errorf("labels of %s: %w: %w", a, ErrBlind, err)
@@ -120,7 +124,12 @@ func (s *Screen) labelsOf(a flow.Account, q Question) ([]attribute.Label, error)
 
 // names reports whether a label says who the account is.
 func names(labels []attribute.Label) bool {
-	return slices.ContainsFunc(labels, func(l attribute.Label) bool { return l.Stance == attribute.Asserts })
+	for i := range labels {
+		if labels[i].Stance == attribute.Asserts {
+			return true
+		}
+	}
+	return false
 }
 
 // isDisputed reports whether another source says that a label is wrong.
@@ -135,7 +144,7 @@ func isDisputed(l *attribute.Label, among []attribute.Label) bool {
 }
 
 // decide lets the rules look at all there is.
-func (s *Screen) decide(v *Verdict, q Question, seen bool) error {
+func (s *Screen) decide(v *Verdict, q *Question, seen bool) error {
 	if err := s.judgeLabels(v, v.Subject, v.Labels); err != nil {
 		return err
 	}
@@ -152,38 +161,38 @@ func (s *Screen) decide(v *Verdict, q Question, seen bool) error {
 			return err
 		}
 	}
-	p := s.Policy
-	yes, err := p.firedByWhole(wholeFacts{unknown: v.Unknown, partial: v.Partial, seen: seen, transfer: !q.Amount.IsZero(),
+	whole, err := s.Policy.reasonsOfWhole(wholeFacts{unknown: v.Unknown, partial: v.Partial, seen: seen, transfer: !q.Amount.IsZero(),
 		labels: v.LabelCount, listAge: v.ListAge})
 	if err != nil {
 		return err
 	}
-	for _, i := range yes {
-		r := &p.rules[i]
-		v.Reasons = append(v.Reasons, Reason{Rule: r.ID, Decision: r.Decision,
-			Sentence: r.Says + " (" + strconv.Itoa(v.LabelCount) + " labels, age of the newest list: " + age(v.ListAge) + ")"})
+	switch {
+	case len(v.Reasons) == 0 && len(whole) == 0:
+		v.Reasons = s.Policy.nothing
+	case len(v.Reasons) == 0:
+		v.Reasons = whole
+	default:
+		v.Reasons = append(v.Reasons, whole...)
+		sortReasons(v.Reasons)
 	}
-	if v.Partial {
-		v.Reasons = append(v.Reasons, Reason{Rule: rulePartial, Decision: p.file.Partial.Decision, Sentence: "not all of the money could be followed"})
-	}
-	if v.Unknown {
-		v.Reasons = append(v.Reasons, Reason{Rule: ruleUnknown, Decision: p.file.Unknown.Decision, Sentence: "nobody says who the account is: unknown, not clean"})
-	}
-	if len(v.Reasons) == 0 {
-		v.Reasons = append(v.Reasons, Reason{Rule: ruleNothing, Decision: p.file.Nothing.Decision, Sentence: "no rule has anything to say against it"})
-	}
-	slices.SortStableFunc(v.Reasons, func(a, b Reason) int { return cmp.Compare(b.Decision, a.Decision) })
 	v.Decision = v.Reasons[0].Decision
 	if n := len(v.Reasons) - maxReasons; n > 0 { // the strictest are kept
-		v.Reasons = v.Reasons[:maxReasons]
+		v.Reasons = v.Reasons[:maxReasons:maxReasons]
 		v.DoesNotKnow = append(v.DoesNotKnow, fmt.Sprintf("%d more reasons are not listed, none of them stricter.", n))
 	}
 	return nil
 }
 
+// sortReasons puts the strictest first and keeps the order of those that are as strict.
+func sortReasons(all []Reason) {
+	if len(all) > 1 {
+		slices.SortStableFunc(all, func(a, b Reason) int { return cmp.Compare(b.Decision, a.Decision) })
+	}
+}
+
 // judgeCounterparty lets the rules look at who else takes part in a transfer: at the labels, its own and those through its
 // cluster.
-func (s *Screen) judgeCounterparty(v *Verdict, a flow.Account, q Question) error {
+func (s *Screen) judgeCounterparty(v *Verdict, a flow.Account, q *Question) error {
 	labels, err := s.labelsOf(a, q)
 	if err != nil {
 		return err
@@ -222,13 +231,14 @@ func (s *Screen) judgeLabels(v *Verdict, a flow.Account, labels []attribute.Labe
 			return err
 		}
 		for _, i := range yes {
-			r := Reason{Rule: s.Policy.rules[i].ID, Decision: s.Policy.rules[i].Decision, Direct: true}
-			r.Sentence = s.Policy.rules[i].Says + ": " + describe(l)
+			rule := &s.Policy.rules[i]
+			v.Reasons = append(v.Reasons, Reason{Rule: rule.ID, Decision: rule.Decision, Direct: true})
+			r := &v.Reasons[len(v.Reasons)-1]
+			r.Sentence = describe(rule.Says+": ", l)
 			if !f.own {
 				r.Counterparty, r.Hops = a, 1
 			}
 			r.of(l)
-			v.Reasons = append(v.Reasons, r)
 		}
 	}
 	return nil
@@ -248,14 +258,27 @@ func entityOf(l *attribute.Label) string {
 	return l.Name
 }
 
-// describe is a label in words. Labels come from outside.
-func describe(l *attribute.Label) string {
-	return finding.Clean(l.Name, 120) + " (" + string(l.Category) + "), says " + finding.Clean(l.Source.ID, 80) +
+// describe is a label in words, behind others. Labels come from outside.
+func describe(says string, l *attribute.Label) string {
+	return says + clean(l.Name, 120) + " (" + string(l.Category) + "), says " + clean(l.Source.ID, 80) +
 		", confidence " + strconv.Itoa(l.Confidence.Level())
 }
 
+// clean is finding.Clean, which most names need not be sent through.
+func clean(s string, most int) string {
+	if len(s) > most {
+		return finding.Clean(s, most)
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return finding.Clean(s, most)
+		}
+	}
+	return s
+}
+
 // judgeExposure lets the rules look at one exposure.
-func (s *Screen) judgeExposure(v *Verdict, e *Exposure, q Question) error {
+func (s *Screen) judgeExposure(v *Verdict, e *Exposure, q *Question) error {
 	r := Reason{Decision: Allow, Category: e.Category, Direct: e.Direct, Hops: e.Hops, Direction: e.Direction, Asset: e.Asset,
 		Amount: e.Value, Share: e.Share, Interval: e.Interval}
 	if len(e.Entities) > 0 {
@@ -327,7 +350,7 @@ func describeExposure(e *Exposure) string {
 	}
 	who := ""
 	if len(e.Entities) > 0 {
-		who = " " + finding.Clean(entityOf(&e.Entities[0].Label), 120)
+		who = " " + clean(entityOf(&e.Entities[0].Label), 120)
 	}
 	return fmt.Sprintf("%s of %s (%s) %s%s (%s) %s, between %s and %s", e.Value, e.Asset, percent(e.Share), from, who, e.Category, way, e.Interval.Low, e.Interval.High)
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/spoor-dev/spoor/attribute"
 	"github.com/spoor-dev/spoor/attribute/cluster"
-	"github.com/spoor-dev/spoor/finding"
 	"github.com/spoor-dev/spoor/flow"
 )
 
@@ -46,14 +45,14 @@ type clusterFacts struct {
 }
 
 func (p *Policy) firedByTie(f clusterFacts) ([]int, error) {
-	return p.ofTies.fired(f, func() ([]int, error) {
+	return p.ofTies.recall(f, func() ([]int, error) {
 		return p.firedBy(facts{about: aboutCluster, category: f.category, source: f.source, confidence: f.confidence,
 			labelConfidence: f.labelConfidence, link: f.link, disputed: f.disputed, own: f.own})
 	})
 }
 
 // clusterOf is what ties an account to others, apart from labels that it has itself.
-func (s *Screen) clusterOf(a flow.Account, q Question, own []attribute.Label) (*Cluster, error) {
+func (s *Screen) clusterOf(a flow.Account, q *Question, own []attribute.Label) (*Cluster, error) {
 	c, err := s.Clusters.ClusterOf(a, q.AsOf, q.KnownAt)
 	if err != nil || c == nil {
 		return nil, err
@@ -90,7 +89,7 @@ func (s *Screen) judgeCluster(v *Verdict, a flow.Account, c *Cluster) error {
 		}
 		for _, i := range yes {
 			r := Reason{Rule: s.Policy.rules[i].ID, Decision: s.Policy.rules[i].Decision}
-			r.Sentence = s.Policy.rules[i].Says + ": " + t.describe()
+			r.Sentence = t.describe(s.Policy.rules[i].Says + ": ")
 			if !f.own {
 				r.Counterparty, r.Hops = a, 1
 			}
@@ -108,9 +107,9 @@ func (s *Screen) judgeCluster(v *Verdict, a flow.Account, c *Cluster) error {
 // toldLinks is how many links a sentence tells.
 const toldLinks = 3
 
-// describe is a tie in words: whose label it is, and by which evidence it reaches the account.
-func (t *Tie) describe() string {
-	text := describe(&t.Label) + "; by cluster, through " + t.Account.String() + ": "
+// describe is a tie in words, behind others: whose label it is, and by which evidence it reaches the account.
+func (t *Tie) describe(says string) string {
+	text := describe(says, &t.Label) + "; by cluster, through " + t.Account.String() + ": "
 	for i, e := range t.Links {
 		if i == toldLinks {
 			break
@@ -118,7 +117,7 @@ func (t *Tie) describe() string {
 		if i > 0 {
 			text += ", then "
 		}
-		text += e.Heuristic.String() + " " + strconv.Itoa(int(e.Confidence)) + " in " + finding.Clean(e.B.Chain().FormatHash(e.Tx), 80)
+		text += e.Heuristic.String() + " " + strconv.Itoa(int(e.Confidence)) + " in " + clean(e.B.Chain().FormatHash(e.Tx), 80)
 	}
 	if n := len(t.Links) + t.Omitted - toldLinks; n > 0 {
 		text += " and " + strconv.Itoa(n) + " more"

@@ -28,9 +28,10 @@ type Policy struct {
 	rules  []rule
 	id     string
 
-	ofLabels memory[labelFacts]
-	ofTies   memory[clusterFacts]
-	ofAll    memory[wholeFacts]
+	nothing  []Reason // where there is no other; verdicts share it
+	ofLabels memory[labelFacts, []int]
+	ofTies   memory[clusterFacts, []int]
+	ofAll    memory[wholeFacts, []Reason]
 }
 
 type policyFile struct {
@@ -166,6 +167,7 @@ func parsePolicy(text []byte) (*Policy, error) {
 		p.groups[name] = g.Categories
 	}
 	p.id = fmt.Sprintf("%s/%d", f.ID, f.Version)
+	p.nothing = []Reason{{Rule: ruleNothing, Decision: f.Nothing.Decision, Sentence: "no rule has anything to say against it"}}
 	return p, p.compile()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 
@@ -195,7 +196,7 @@ type labelFacts struct {
 }
 
 func (p *Policy) firedByLabel(f labelFacts) ([]int, error) {
-	return p.ofLabels.fired(f, func() ([]int, error) {
+	return p.ofLabels.recall(f, func() ([]int, error) {
 		return p.firedBy(facts{about: aboutLabel, category: f.category, source: f.source, confidence: f.confidence, disputed: f.disputed, own: f.own})
 	})
 }
@@ -208,36 +209,59 @@ type wholeFacts struct {
 }
 
 func (p *Policy) firedByWhole(f wholeFacts) ([]int, error) {
-	return p.ofAll.fired(f, func() ([]int, error) {
-		return p.firedBy(facts{about: aboutAll, unknown: f.unknown, partial: f.partial, seen: f.seen, transfer: f.transfer, labels: f.labels, listAge: f.listAge})
+	return p.firedBy(facts{about: aboutAll, unknown: f.unknown, partial: f.partial, seen: f.seen, transfer: f.transfer, labels: f.labels, listAge: f.listAge})
+}
+
+// reasonsOfWhole are the reasons that rest on no label, no tie and no money, the strictest first. Verdicts share them: they
+// must not be changed.
+func (p *Policy) reasonsOfWhole(f wholeFacts) ([]Reason, error) {
+	return p.ofAll.recall(f, func() ([]Reason, error) {
+		yes, err := p.firedByWhole(f)
+		if err != nil {
+			return nil, err
+		}
+		var all []Reason
+		for _, i := range yes {
+			r := &p.rules[i]
+			all = append(all, Reason{Rule: r.ID, Decision: r.Decision,
+				Sentence: r.Says + " (" + strconv.Itoa(f.labels) + " labels, age of the newest list: " + age(f.listAge) + ")"})
+		}
+		if f.partial {
+			all = append(all, Reason{Rule: rulePartial, Decision: p.file.Partial.Decision, Sentence: "not all of the money could be followed"})
+		}
+		if f.unknown {
+			all = append(all, Reason{Rule: ruleUnknown, Decision: p.file.Unknown.Decision, Sentence: "nobody says who the account is: unknown, not clean"})
+		}
+		sortReasons(all)
+		return slices.Clip(all), nil
 	})
 }
 
-// memory is what rules said to facts: few kinds of facts make up most questions. It is read without a lock, and forgets all
-// at once when it is full.
-type memory[F comparable] struct {
-	yes atomic.Pointer[map[F][]int]
-	mu  sync.Mutex // held by who changes yes
+// memory is what a policy said to facts: few kinds of facts make up most questions. It is read without a lock, and forgets
+// all at once when it is full.
+type memory[F comparable, A any] struct {
+	said atomic.Pointer[map[F]A]
+	mu   sync.Mutex // held by who changes said
 }
 
 const remembered = 512
 
-func (m *memory[F]) fired(f F, find func() ([]int, error)) ([]int, error) {
-	if known := m.yes.Load(); known != nil {
-		if yes, ok := (*known)[f]; ok {
-			return yes, nil
+func (m *memory[F, A]) recall(f F, find func() (A, error)) (A, error) {
+	if known := m.said.Load(); known != nil {
+		if a, ok := (*known)[f]; ok {
+			return a, nil
 		}
 	}
-	yes, err := find()
+	a, err := find()
 	if err != nil {
-		return nil, err
+		return a, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	next := map[F][]int{f: yes}
-	if known := m.yes.Load(); known != nil && len(*known) < remembered {
+	next := map[F]A{f: a}
+	if known := m.said.Load(); known != nil && len(*known) < remembered {
 		maps.Copy(next, *known)
 	}
-	m.yes.Store(&next)
-	return yes, nil
+	m.said.Store(&next)
+	return a, nil
 }

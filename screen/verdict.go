@@ -53,7 +53,8 @@ func (d *Decision) UnmarshalText(b []byte) error {
 }
 
 // A Verdict is the answer to a Question, with all that is needed to say later why it was given. It is a judgement. Its
-// JSON form is described in docs/formats/verdict.md.
+// slices may be shared with other verdicts: who changes one clones it first. Its JSON form is described in
+// docs/formats/verdict.md.
 type Verdict struct {
 	ID             flow.Hash         `json:"id"`    // see Seal
 	Given          int64             `json:"given"` // when it was given, seconds since 1970; no part of the ID
