@@ -253,26 +253,6 @@ func (l *Live) stopEating() (goOn func()) {
 	}
 }
 
-// questions are the digests of what is asked under each name: where one changes, what was said under it is not said again
-// although the chain is the same. l.mu is held.
-func (l *Live) questions() map[string]string {
-	all := map[string]string{}
-	for _, oc := range l.cases {
-		if oc.open {
-			all[oc.id] = fmt.Sprintf("%d %s %s %d", engine.TraceVersion, oc.sum, l.labels.Hash(), oc.budget)
-		}
-	}
-	for _, list := range l.lists {
-		h := sha256.New()
-		for _, a := range list.Accounts {
-			fmt.Fprintln(h, a)
-		}
-		fmt.Fprintln(h, list.Dormant, list.Severity, config.Text(list.Least))
-		all[list.Name] = fmt.Sprintf("%d %x", engine.TraceVersion, h.Sum(nil))
-	}
-	return all
-}
-
 // startOf is the block up to which a case is walked: the newest that will not be undone, and no later than what was eaten
 // before; zero where nothing was.
 func (l *Live) startOf(ctx context.Context, s store.Snapshot, c flow.Chain, eaten []flow.Point) (p flow.Point, ok bool, err error) {

@@ -77,6 +77,7 @@ type Live struct {
 	watch    *watch.Watch
 	cases    []*openCase
 	lists    []watch.List
+	digests  digests           // of labels and lists
 	trouble  map[string]string // by what is in trouble, why
 }
 
@@ -102,6 +103,7 @@ func New(c config.Config, o Options) (l *Live, err error) {
 	if l.lists, err = readLists(c.Lists); err != nil {
 		return nil, err
 	}
+	l.digests = digestsOf(l.labels, l.lists)
 	for _, ch := range c.Chains {
 		one, err := l.newChain(ch)
 		if err != nil {

@@ -39,6 +39,7 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
+	digests := digestsOf(labels, lists)
 	old := l.currentConfig()
 	if err := l.outbox.Reload(oc.Routes, oc.Sinks); err != nil {
 		closeSinks(sinksOf(oc)[len(l.options.Sinks):])
@@ -48,9 +49,9 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 	l.sinks = sinksOf(oc)[len(l.options.Sinks):]
 	l.mu.Lock()
 	before := l.questions()
-	sameLabels := l.labels.Hash() == labels.Hash()
+	sameLabels := l.digests.labels == digests.labels
 	l.config.Cases, l.config.Lists, l.config.Contacts, l.config.Alerts, l.config.Labels = c.Cases, c.Lists, c.Contacts, c.Alerts, c.Labels
-	l.labels, l.contacts, l.lists = labels, newContacts(c.Contacts), lists
+	l.labels, l.contacts, l.lists, l.digests = labels, newContacts(c.Contacts), lists, digests
 	err = l.watch.SetLists(lists)
 	for _, was := range l.cases {
 		i := slices.IndexFunc(cases, func(oc *openCase) bool { return oc.id == was.id })
