@@ -14,6 +14,7 @@ type book struct {
 	columns int
 	entered uint64 // rows so far: who found none finds none until there are more
 	ways    ways
+	log     journal
 	seat    *seat // where the ledgers stand on a Desk, if they do
 }
 
@@ -34,8 +35,13 @@ type owner struct {
 	room [4]int
 }
 
-func newBook(columns int) *book {
-	return &book{rows: map[accountKey]*row{}, owners: map[flow.Account]*owner{}, columns: columns}
+// bind makes the book of ledgers, each with a column of its own.
+func bind(ledgers []*Ledger, undoDepth int) {
+	b := &book{rows: map[accountKey]*row{}, owners: map[flow.Account]*owner{}, columns: len(ledgers)}
+	b.log = journal{ledgers: ledgers, depth: undoDepth}
+	for i, l := range ledgers {
+		l.book, l.log, l.column = b, &b.log, i
+	}
 }
 
 // account is the record of an account in an asset; nil if claim has never reached it.

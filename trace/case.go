@@ -44,10 +44,7 @@ func New(theft Theft, o Options) (*Case, error) {
 		for _, p := range o.Policies {
 			c.ledgers[chain] = append(c.ledgers[chain], newLedger(p, chain, sources, &c.options))
 		}
-		book := newBook(len(o.Policies))
-		for i, l := range c.ledgers[chain] {
-			l.book, l.column = book, i
-		}
+		bind(c.ledgers[chain], o.UndoDepth)
 	}
 	return c, nil
 }
@@ -86,14 +83,13 @@ func (c *Case) Walk(ctx context.Context, g Graph) error {
 			}
 		}
 		w.swaps.swaps, w.swaps.back = c.options.Swaps, c.options.Backward
-		for _, l := range w.ledgers {
-			*l.log = journal{depth: l.log.depth, turn: l.log.turn, off: true}
-		}
+		log := w.ledgers[0].log
+		*log = journal{ledgers: log.ledgers, depth: log.depth, turn: log.turn, off: true}
 		err := w.run(ctx)
+		log.off = false
 		for _, l := range w.ledgers {
-			l.log.off = false
 			l.fresh = l.fresh[:0]
-			l.firm, l.firmAt = l.started, l.last
+			log.hold(l)
 		}
 		if err != nil {
 			return fmt.Errorf("walk on %s: %w", chain, err)
@@ -102,32 +98,35 @@ func (c *Case) Walk(ctx context.Context, g Graph) error {
 	return nil
 }
 
-// Apply lets every ledger of the transaction's chain eat it: see Ledger.Apply. If one cannot, none has.
+// Apply lets every ledger of the transaction's chain eat it. Transactions must come in the order of the chain and none may
+// be left out that touches a holder; one that touches none costs a failed look-up for each leg. Where a holder is new, g is
+// asked for its opening balance; a nil g means that holders had nothing before. If there is an error, nothing was eaten.
 func (c *Case) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
-	c.feed.turn()
-	return c.feed.eat(ctx, g, &tx, c.ledgers[tx.Point.Chain])
-}
-
-// Undo lets every ledger of a chain forget the transactions from a place on: see Ledger.Undo. If one ledger cannot, none
-// has changed.
-func (c *Case) Undo(chain flow.Chain, from flow.Pos) error {
-	for _, l := range c.ledgers[chain] {
-		if err := l.canUndo(from); err != nil {
-			return fmt.Errorf("%s: %w", l.policy, err)
+	ledgers := c.ledgers[tx.Point.Chain]
+	for _, l := range ledgers {
+		if err := l.follows(&tx); err != nil {
+			return err
 		}
 	}
-	for _, l := range c.ledgers[chain] {
-		if err := l.Undo(from); err != nil {
-			return fmt.Errorf("%s: %w", l.policy, err)
-		}
+	c.feed.turn()
+	_, err := c.feed.eat(ctx, g, &tx, ledgers)
+	return err
+}
+
+// Undo takes back every transaction of a chain at or after a place, as if the case had never seen it. Transactions that
+// did not matter need no undo and left no trace. It changes nothing and returns an error wrapping ErrUndo if the undo log
+// does not reach that far.
+func (c *Case) Undo(chain flow.Chain, from flow.Pos) error {
+	if ledgers := c.ledgers[chain]; len(ledgers) > 0 {
+		return ledgers[0].log.undo(from)
 	}
 	return nil
 }
 
-// Final lets every ledger of a chain know that nothing before a place will be taken back: see Ledger.Final.
+// Final says that nothing of a chain before a place will be taken back: what an Undo to there would need is forgotten.
 func (c *Case) Final(chain flow.Chain, before flow.Pos) {
-	for _, l := range c.ledgers[chain] {
-		l.Final(before)
+	if ledgers := c.ledgers[chain]; len(ledgers) > 0 {
+		ledgers[0].log.final(before)
 	}
 }
 

@@ -289,7 +289,7 @@ func (d *Desk) Remove(id string) *Case {
 // Apply lets the cases eat a transaction, each that it touches, and returns what it did, in the order of their names. It
 // must come after all that was eaten: else the error wraps ErrOrder and nothing has changed. If ctx is done before all
 // cases have eaten it, none has, and the error says so. A case that fails is no error of Apply: see Touch. g is as for
-// Ledger.Apply.
+// Case.Apply.
 func (d *Desk) Apply(ctx context.Context, g Balancer, tx flow.Tx) ([]Touch, error) {
 	ch := d.chain(tx.Point.Chain)
 	if err := ch.follows(tx, ch.next, ch.known); err != nil {
@@ -338,9 +338,7 @@ func (d *Desk) Final(chain flow.Chain, before flow.Pos) {
 	for _, p := range ch.parts {
 		p.held = slices.DeleteFunc(p.held, func(s *seat) bool {
 			if s.since.Compare(before) < 0 {
-				for _, l := range s.ledgers {
-					l.Final(before)
-				}
+				s.ledgers[0].log.final(before)
 				s.findHeld(before)
 			}
 			return !s.held || d.seats[s.number] != s
@@ -351,14 +349,10 @@ func (d *Desk) Final(chain flow.Chain, before flow.Pos) {
 // findHeld finds whether the case holds something for an Undo to that place or a later one, and from where on.
 func (s *seat) findHeld(from flow.Pos) {
 	s.held = false
-	for _, l := range s.ledgers {
-		for _, m := range l.log.marks {
-			if m.at.Compare(from) >= 0 {
-				if !s.held || m.at.Compare(s.since) < 0 {
-					s.held, s.since = true, m.at
-				}
-				break
-			}
+	for _, m := range s.ledgers[0].log.marks {
+		if m.at.Compare(from) >= 0 {
+			s.held, s.since = true, m.at
+			return
 		}
 	}
 }
@@ -401,13 +395,14 @@ func (d *Desk) Undo(chain flow.Chain, from flow.Pos) []Touch {
 
 // hasEaten reports whether a transaction from that place on mattered to the case.
 func (s *seat) hasEaten(from flow.Pos) bool {
+	if len(s.ledgers) == 0 {
+		return false
+	}
 	for _, l := range s.ledgers {
 		if l.started && l.last.Compare(from) >= 0 {
 			return true
 		}
-		if len(l.log.marks) > 0 && l.log.marks[len(l.log.marks)-1].at.Compare(from) >= 0 {
-			return true
-		}
 	}
-	return false
+	marks := s.ledgers[0].log.marks
+	return len(marks) > 0 && marks[len(marks)-1].at.Compare(from) >= 0
 }

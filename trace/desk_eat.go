@@ -65,14 +65,6 @@ func (w *worker) take(s *seat) {
 	}
 }
 
-// standing is what tells whether a ledger has changed.
-type standing struct {
-	begun, txs, edges int
-	spent             bool
-}
-
-func (l *Ledger) standing() standing { return standing{l.begun, l.txs, l.edges.n, l.spent} }
-
 // serve feeds a transaction to the seats that were found, in the order of their names.
 func (w *worker) serve(ctx context.Context, g Balancer, p *part, tx *flow.Tx) error {
 	if len(w.found) > 1 {
@@ -83,11 +75,7 @@ func (w *worker) serve(ctx context.Context, g Balancer, p *part, tx *flow.Tx) er
 	w.feed.turn()
 	replan := false
 	for n, s := range w.found {
-		w.before = w.before[:0]
-		for _, l := range s.ledgers {
-			w.before = append(w.before, l.standing())
-		}
-		err := w.feed.eat(ctx, g, tx, s.ledgers)
+		changed, err := w.feed.eat(ctx, g, tx, s.ledgers)
 		if err != nil && ctx.Err() != nil { // nobody's fault
 			for _, s := range w.found[:n+1] {
 				s.takeBack(at)
@@ -103,18 +91,16 @@ func (w *worker) serve(ctx context.Context, g Balancer, p *part, tx *flow.Tx) er
 			w.touches = append(w.touches, Touch{ID: s.folder.id, Case: s.folder.c, Tx: tx.ID, At: at, Err: err})
 			continue
 		}
-		changed, spent := false, false
+		if !changed {
+			continue
+		}
+		spent := false
 		first := len(w.spans)
 		for i, l := range s.ledgers {
-			now := l.standing()
-			changed = changed || now != w.before[i]
-			spent = spent || now.spent && !w.before[i].spent
-			replan = replan || now.begun != w.before[i].begun || now.spent != w.before[i].spent
-			w.spans = append(w.spans, span{w.before[i].edges, now.edges})
-		}
-		if !changed {
-			w.spans = w.spans[:first]
-			continue
+			before, now := w.feed.before[i], l.standing()
+			spent = spent || now.spent && !before.spent
+			replan = replan || now.begun != before.begun || now.spent != before.spent
+			w.spans = append(w.spans, span{before.edges, now.edges})
 		}
 		t := Touch{ID: s.folder.id, Case: s.folder.c, Tx: tx.ID, At: at, ledgers: s.ledgers, spans: w.spans[first:len(w.spans):len(w.spans)]}
 		if spent {

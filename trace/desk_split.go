@@ -16,7 +16,6 @@ type worker struct {
 	feed    feeder
 	turn    uint64 // counts transactions, so that a seat is found once in each
 	found   []*seat
-	before  []standing
 	spans   []span
 	touches []Touch
 

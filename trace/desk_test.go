@@ -124,8 +124,7 @@ func (s *lockstep) fresh(tw *twin) *Case {
 	return c
 }
 
-// feedTwin lets every ledger eat the transaction by itself, and all forget it if one fails. It reports whether the twin
-// changed, and its new edges.
+// feedTwin lets the twin eat the transaction by itself. It reports whether it changed, and its new edges.
 func (s *lockstep) feedTwin(tw *twin, tx flow.Tx) (changed bool, edges []Edge, failed bool) {
 	chain := tx.Point.Chain
 	ledgers := tw.c.Ledgers(chain)
@@ -134,17 +133,10 @@ func (s *lockstep) feedTwin(tw *twin, tx flow.Tx) (changed bool, edges []Edge, f
 	}
 	before := tw.c.Snapshot()
 	var counts []int
-	var err error
 	for _, l := range ledgers {
 		counts = append(counts, l.EdgeCount())
-		if len(s.bad) == 0 {
-			err = errors.Join(err, l.Apply(s.t.Context(), s, tx))
-		}
 	}
-	if len(s.bad) > 0 { // where one ledger fails, none may have eaten
-		err = tw.c.Apply(s.t.Context(), s, tx)
-	}
-	if err != nil {
+	if err := tw.c.Apply(s.t.Context(), s, tx); err != nil {
 		if !errors.Is(err, errGraph) {
 			s.t.Fatal(err)
 		}

@@ -22,7 +22,17 @@ type feeder struct {
 	asks    []BalanceAsk
 	known   map[BalanceAsk]int
 	records []openRecord
+	marked  bool       // whether the journal is open
+	before  []standing // if marked: what stood before
 }
+
+// standing is what tells whether sources have begun, and which edges are new.
+type standing struct {
+	begun, edges int
+	spent        bool
+}
+
+func (l *Ledger) standing() standing { return standing{l.begun, l.edges.n, l.spent} }
 
 // openRecord is a record that waits for its opening balance.
 type openRecord struct {
@@ -48,49 +58,58 @@ func (f *feeder) exchanges(s Swaps, tx *flow.Tx) *txSwaps {
 	return &f.swaps[len(f.swaps)-1]
 }
 
-// eat lets the ledgers eat a whole transaction, or, if there is an error, none of it; turn comes before it.
-func (f *feeder) eat(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger) error {
-	at := tx.At()
-	for _, l := range ledgers {
-		if l.options.Backward {
-			return errors.New("apply: a backward ledger reads a Graph only")
-		}
-		if l.started && at.Compare(flow.Pos{Height: l.last.Height, Tx: l.last.Tx, Movement: ^uint32(0)}) <= 0 {
-			return fmt.Errorf("%s: apply %s at %s after %s: %w", l.policy, tx.ID, at, l.last, ErrOrder)
-		}
+// follows returns an error unless a ledger can eat the transaction next.
+func (l *Ledger) follows(tx *flow.Tx) error {
+	if l.options.Backward {
+		return errors.New("apply: a backward ledger reads a Graph only")
 	}
-	for _, l := range ledgers {
-		l.mark(at)
+	if at := tx.At(); l.started && at.Compare(flow.Pos{Height: l.last.Height, Tx: l.last.Tx, Movement: ^uint32(0)}) <= 0 {
+		return fmt.Errorf("%s: apply %s at %s after %s: %w", l.policy, tx.ID, at, l.last, ErrOrder)
 	}
-	err := f.movements(ctx, g, tx, ledgers)
-	for _, l := range ledgers {
-		if err != nil {
-			l.undoLast()
-			l.fresh = l.fresh[:0]
-		} else {
-			l.closeMark()
-		}
+	return nil
+}
+
+// eat lets the ledgers of a book eat a whole transaction, or, if there is an error, none of it; turn comes before it. It
+// reports whether anything has changed.
+func (f *feeder) eat(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger) (changed bool, err error) {
+	f.marked = false
+	err = f.movements(ctx, g, tx, ledgers)
+	switch {
+	case !f.marked:
+		return false, err
+	case err != nil:
+		ledgers[0].log.undoLast()
+		return false, err
 	}
-	return err
+	return ledgers[0].log.close(), nil
+}
+
+// mark opens the journal before the first change.
+func (f *feeder) mark(tx *flow.Tx, ledgers []*Ledger) {
+	if f.marked {
+		return
+	}
+	f.marked, f.before = true, f.before[:0]
+	for _, l := range ledgers {
+		f.before = append(f.before, l.standing())
+	}
+	ledgers[0].log.open(tx.At())
 }
 
 func (f *feeder) movements(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger) error {
 	place := tx.At()
 	for i := range tx.Movements {
 		place.Movement = uint32(i)
-		for f.begin(place, ledgers) {
+		for f.begin(tx, place, ledgers) {
 			if err := f.settle(ctx, g, ledgers); err != nil {
 				return err
 			}
 		}
 		m := &tx.Movements[i]
-		touched := false
-		for n := 0; n < len(ledgers) && !touched; n++ {
-			touched = ledgers[n].touches(tx, place, m)
-		}
-		if !touched {
+		if !touched(m, ledgers) {
 			continue
 		}
+		f.mark(tx, ledgers)
 		if f.shown != i+1 {
 			f.shown = 0
 			if err := f.event.set(tx, place, m, false); err != nil {
@@ -108,16 +127,69 @@ func (f *feeder) movements(ctx context.Context, g Balancer, tx *flow.Tx, ledgers
 			return err
 		}
 	}
+	if !f.marked {
+		return nil
+	}
 	for _, l := range ledgers {
 		l.land()
 	}
 	return f.settle(ctx, g, ledgers)
 }
 
+// touched reports whether a movement can change one of the ledgers of a book. What is too small to count, and what is
+// nothing at all, changes none.
+func touched(m *flow.Movement, ledgers []*Ledger) bool {
+	if isCoins(m) {
+		for _, l := range ledgers {
+			for _, o := range m.Spent {
+				if l.FollowsCoin(o) {
+					return true
+				}
+			}
+			if l.anyOutflow(m.In) {
+				return true
+			}
+		}
+		return false
+	}
+	for i := range m.In {
+		if !m.In[i].Amount.IsZero() && anyLive(&m.In[i], m.Asset, ledgers) {
+			return true
+		}
+	}
+	floor := ledgers[0].options.Dust[m.Asset]
+	for i := range m.Out {
+		if v := m.Out[i].Amount; !v.IsZero() && !v.Less(floor) && anyLive(&m.Out[i], m.Asset, ledgers) {
+			return true
+		}
+	}
+	for _, l := range ledgers {
+		if l.anyOutflow(m.In) {
+			return true
+		}
+	}
+	return false
+}
+
+// anyLive reports whether one of the ledgers of a book follows who is behind a leg.
+func anyLive(leg *flow.Leg, a flow.Asset, ledgers []*Ledger) bool {
+	w := ledgers[0].book.rows[accountKey{leg.Account, a}]
+	if w == nil {
+		return false
+	}
+	for _, l := range ledgers {
+		if r := l.recordOf(w); r != nil && r.isLive() {
+			return true
+		}
+	}
+	return false
+}
+
 // begin starts the next sources whose place is reached; it reports whether there were any.
-func (f *feeder) begin(place flow.Pos, ledgers []*Ledger) (begun bool) {
+func (f *feeder) begin(tx *flow.Tx, place flow.Pos, ledgers []*Ledger) (begun bool) {
 	for _, l := range ledgers {
 		if at, ok := l.nextSource(); ok && at.Compare(place) <= 0 {
+			f.mark(tx, ledgers)
 			l.begin(at)
 			begun = true
 		}

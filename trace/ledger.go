@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -14,24 +13,17 @@ import (
 // ErrOrder is returned for a transaction that does not come after the last one that mattered.
 var ErrOrder = errors.New("not in the order of the chain")
 
-// A Ledger is the state of one theft on one chain under one policy: who has how much of the claim. It eats transactions
-// in the order of the chain. After every one of them, the claims of the holders and of the sinks sum to what was stolen,
+// A Ledger is the state of one theft on one chain under one policy: who has how much of the claim. It is a part of a Case,
+// which lets it eat transactions in the order of the chain. After every one of them, the claims of the holders and of the sinks sum to what was stolen,
 // for every policy except poison. A Ledger is for one goroutine.
 type Ledger struct {
 	// What each movement needs stands together and comes first.
-	policy   Policy
-	options  *Options // of the case
-	book     *book
-	column   int // its own in the book
-	log      *journal
-	begun    int      // how many sources have begun
-	begunAt  flow.Pos // where the last of them did; zero if none has
-	followed int      // holders that are followed
-	txs      int      // transactions of followed holders
-	last     flow.Pos // of the last movement that mattered, if started
-	started  bool
-	spent    bool // the budget of transactions is used up
-	firm     bool
+	policy  Policy
+	options *Options // of the case
+	book    *book
+	column  int      // its own in the book
+	log     *journal // that of the book
+	totals
 	sources  []plainSource                  // of this chain, in order of their places
 	outflows map[flow.Account][]plainSource // nil if there never was one
 	lines    []line
@@ -40,12 +32,21 @@ type Ledger struct {
 	assumed  []Assumption
 	transit  transit // claim inside the exchanges of the transaction at hand
 
-	coins  map[flow.Outpoint]*record
-	sinks  map[sinkKey]*sunk
-	firmAt flow.Pos // if firm: what stands up to here cannot be taken back
-	chain  flow.Chain
-	ident  [32]byte // of sources, policy and options
-	feed   feeder
+	coins map[flow.Outpoint]*record
+	sinks map[sinkKey]*sunk
+	chain flow.Chain
+	ident [32]byte // of sources, policy and options
+}
+
+// totals are the part of a ledger that is copied for an undo.
+type totals struct {
+	begun    int      // how many sources have begun
+	begunAt  flow.Pos // where the last of them did; zero if none has
+	followed int      // holders that are followed
+	txs      int      // transactions of followed holders
+	last     flow.Pos // of the last movement that mattered, if started
+	started  bool
+	spent    bool // the budget of transactions is used up
 }
 
 type accountKey struct {
@@ -156,11 +157,9 @@ type scratch struct {
 func newLedger(p Policy, c flow.Chain, sources []plainSource, o *Options) *Ledger {
 	l := &Ledger{
 		policy: p, chain: c, options: o,
-		book:  newBook(1),
 		coins: map[flow.Outpoint]*record{},
 		sinks: map[sinkKey]*sunk{},
 	}
-	l.log = &journal{depth: o.UndoDepth}
 	for _, s := range sources {
 		if s.chain() != c {
 			continue
@@ -246,14 +245,6 @@ func (l *Ledger) Edges(n int) iter.Seq[Edge] {
 // EdgeCount is the number of edges so far.
 func (l *Ledger) EdgeCount() int { return l.edges.n }
 
-// Apply eats a whole transaction. Transactions must come in the order of the chain and none may be left out that touches
-// a holder; one that touches none costs a failed look-up for each leg. Where a holder is new, g is asked for its opening
-// balance; a nil g means that holders had nothing before. If there is an error, nothing was eaten.
-func (l *Ledger) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
-	l.feed.turn()
-	return l.feed.eat(ctx, g, &tx, []*Ledger{l})
-}
-
 // balanceAsk is the question for what a holder had when claim first reached it.
 func (l *Ledger) balanceAsk(r *record) BalanceAsk {
 	before := r.last
@@ -304,38 +295,7 @@ func (l *Ledger) open(r *record, b Balance) {
 	r.state.open(clean)
 }
 
-// touches reports whether the movement can change the ledger.
-func (l *Ledger) touches(tx *flow.Tx, place flow.Pos, m *flow.Movement) bool {
-	back := l.options.Backward
-	if isCoins(m) {
-		if !back {
-			for _, o := range m.Spent {
-				if r := l.coins[o]; r != nil && r.isLive() {
-					return true
-				}
-			}
-			return l.anyOutflow(m.In)
-		}
-		for i := range m.Out {
-			if r := l.coins[flow.Outpoint{Tx: tx.ID, Index: uint32(i)}]; r != nil && r.isLive() {
-				return true
-			}
-		}
-		return l.anyOutflow(m.Out)
-	}
-	for _, side := range [2][]flow.Leg{m.In, m.Out} {
-		for i := range side {
-			if r := l.account(accountKey{side[i].Account, m.Asset}); r != nil && r.isLive() {
-				return true
-			}
-		}
-		if l.anyOutflow(side) {
-			return true
-		}
-	}
-	return false
-}
-
+// anyOutflow reports whether all that one of the legs gives is stolen.
 func (l *Ledger) anyOutflow(side []flow.Leg) bool {
 	if len(l.outflows) == 0 {
 		return false

@@ -250,6 +250,7 @@ func TestFIFOBackwardFindsTheTheft(t *testing.T) {
 			back.relive(b, false, flow.Pos{})
 		}
 		back.fresh = nil
+		var feed feeder
 		for i := len(w.txs) - 1; i >= 0; i-- {
 			for j := len(w.txs[i].Movements) - 1; j >= 0; j-- {
 				at := w.txs[i].At()
@@ -257,13 +258,13 @@ func TestFIFOBackwardFindsTheTheft(t *testing.T) {
 				if at.Compare(h.At) < 0 {
 					continue
 				}
-				if err := back.feed.event.set(&w.txs[i], at, &w.txs[i].Movements[j], true); err != nil {
+				if err := feed.event.set(&w.txs[i], at, &w.txs[i].Movements[j], true); err != nil {
 					t.Fatal(err)
 				}
-				if err := back.move(&back.feed.event); err != nil {
+				if err := back.move(&feed.event); err != nil {
 					t.Fatal(err)
 				}
-				if err := back.feed.settle(t.Context(), g, []*Ledger{back}); err != nil {
+				if err := feed.settle(t.Context(), g, []*Ledger{back}); err != nil {
 					t.Fatal(err)
 				}
 				if err := back.Check(); err != nil {

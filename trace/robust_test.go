@@ -443,7 +443,7 @@ func FuzzRestore(f *testing.F) {
 			if tx.Point.Chain != l.chain {
 				continue
 			}
-			if err := l.Apply(t.Context(), g, tx); err != nil && !errors.Is(err, ErrOrder) {
+			if err := l.applyAlone(t.Context(), g, tx); err != nil && !errors.Is(err, ErrOrder) {
 				t.Fatal(err)
 			}
 			if err := l.Check(); err != nil {
@@ -451,6 +451,7 @@ func FuzzRestore(f *testing.F) {
 			}
 		}
 		again := newLedger(l.policy, l.chain, theft.mustPlain(t), l.options)
+		bind([]*Ledger{again}, 0)
 		if err := again.restore(l.Snapshot()); err != nil {
 			t.Fatal(err)
 		}

@@ -164,7 +164,7 @@ func (l *Ledger) restore(b []byte) error {
 	if begun > 0 {
 		l.begunAt = l.sources[begun-1].at
 	}
-	l.firm, l.firmAt = l.started, l.last
+	l.log.hold(l)
 	if err := l.Check(); err != nil {
 		return fmt.Errorf("snapshot: %w: %w", err, ErrSnapshot)
 	}

@@ -10,19 +10,26 @@ import (
 // ErrUndo is returned where more is to be taken back than the undo log holds: restore a snapshot and go on from there.
 var ErrUndo = errors.New("deeper than the undo log")
 
-// A journal holds the way back: what each change has overwritten, and marks between the transactions. The changes lie in
-// one list for each kind, and steps says in which order they came.
+// A journal holds the way back of all ledgers of a book: what each change has overwritten, and marks between the
+// transactions. The changes lie in one list for each kind, and steps says in which order they came. What needs no
+// pointer has none, so that the collector need not look at it.
 type journal struct {
+	ledgers  []*Ledger
 	steps    []step
-	stats    []oldStats
+	stats    []stats
+	touched  []*record // whose stats they were
 	got      []oldGot
 	segments []oldSegment
-	records  []*record
+	records  []ledgerRecord
 	rest     []func() // whatever is rare
 	marks    []mark
-	turn     uint64 // counts transactions: what was kept in this one need not be kept again
+	counts   []counts // one for each ledger and mark
+	turn     uint64   // counts transactions: what was kept in this one need not be kept again
 	depth    int
 	off      bool // nothing is kept while a Graph is walked
+
+	firm   bool
+	firmAt flow.Pos // if firm: what stands up to here cannot be taken back
 }
 
 // A step is a kind of change.
@@ -42,11 +49,6 @@ const (
 	other       // rest
 )
 
-type oldStats struct {
-	record *record
-	stats  stats
-}
-
 type oldGot struct {
 	record *record
 	i      int // of got; as long as it was where something was added
@@ -59,18 +61,20 @@ type oldSegment struct {
 	segment Segment
 }
 
-// A mark is what stood before a transaction: the lengths of the lists, and what is counted or only grows.
+// A mark is where a transaction begins: the lengths of the lists.
 type mark struct {
 	at flow.Pos
 
 	steps, stats, got, segments, records, rest int
-
-	begun, followed, txs, lines, edges, assumed int
-	begunAt                                     flow.Pos
-
-	spent, started bool
-	last           flow.Pos
 }
+
+// counts are what a ledger only counts: its totals, and the lengths of what only grows.
+type counts struct {
+	totals
+	lines, edges, assumed int
+}
+
+func (l *Ledger) counts() counts { return counts{l.totals, len(l.lines), l.edges.n, len(l.assumed)} }
 
 // note keeps a rare way back.
 func (l *Ledger) note(f func()) {
@@ -84,7 +88,7 @@ func (l *Ledger) note(f func()) {
 func (l *Ledger) noteRecord(what step, r *record) {
 	if !l.log.off {
 		l.log.steps = append(l.log.steps, what)
-		l.log.records = append(l.log.records, r)
+		l.log.records = append(l.log.records, ledgerRecord{l, r})
 	}
 }
 
@@ -93,7 +97,8 @@ func (l *Ledger) touch(r *record) {
 	if !l.log.off && r.kept != l.log.turn {
 		r.kept = l.log.turn
 		l.log.steps = append(l.log.steps, statsChanged)
-		l.log.stats = append(l.log.stats, oldStats{r, r.stats})
+		l.log.stats = append(l.log.stats, r.stats)
+		l.log.touched = append(l.log.touched, r)
 	}
 }
 
@@ -118,48 +123,55 @@ func (s *State) note(what step, i int, g Segment) {
 	}
 }
 
-// mark opens a transaction in the journal.
-func (l *Ledger) mark(at flow.Pos) {
-	j := l.log
-	j.turn++
-	j.marks = append(j.marks, mark{
-		at:    at,
-		steps: len(j.steps), stats: len(j.stats), got: len(j.got), segments: len(j.segments), records: len(j.records), rest: len(j.rest),
-		begun: l.begun, begunAt: l.begunAt, followed: l.followed, txs: l.txs, lines: len(l.lines), edges: l.edges.n, assumed: len(l.assumed),
-		spent: l.spent, started: l.started, last: l.last,
-	})
+// lengths are those of the lists.
+func (j *journal) lengths(at flow.Pos) mark {
+	return mark{at, len(j.steps), len(j.stats), len(j.got), len(j.segments), len(j.records), len(j.rest)}
 }
 
-// closeMark closes the transaction, forgets it if it changed nothing, and forgets the oldest ones when there are twice
-// too many.
-func (l *Ledger) closeMark() {
-	j := l.log
+// open marks the beginning of a transaction.
+func (j *journal) open(at flow.Pos) {
+	j.turn++
+	j.marks = append(j.marks, j.lengths(at))
+	for _, l := range j.ledgers {
+		j.counts = append(j.counts, l.counts())
+	}
+}
+
+// close ends the transaction, forgets it if it changed nothing, and forgets the oldest ones when there are twice too
+// many. It reports whether anything has changed.
+func (j *journal) close() (changed bool) {
 	n := len(j.marks) - 1
-	m := &j.marks[n]
-	if m.steps == len(j.steps) && m.begun == l.begun && m.txs == l.txs && m.spent == l.spent {
+	changed = j.marks[n].steps != len(j.steps)
+	before := j.counts[n*len(j.ledgers):]
+	for i, l := range j.ledgers {
+		changed = changed || before[i] != l.counts()
+	}
+	switch {
+	case !changed:
 		j.marks = j.marks[:n]
-		return
+		j.counts = j.counts[:n*len(j.ledgers)]
+	case len(j.marks) > 2*j.depth:
+		j.forget(len(j.marks) - j.depth)
 	}
-	if len(j.marks) > 2*j.depth {
-		l.forget(len(j.marks) - j.depth)
-	}
+	return changed
 }
 
 // forget drops the way back over the first n marks.
-func (l *Ledger) forget(n int) {
-	j := l.log
-	l.firm, l.firmAt = true, j.marks[n-1].at
-	to := mark{steps: len(j.steps), stats: len(j.stats), got: len(j.got), segments: len(j.segments), records: len(j.records), rest: len(j.rest)}
+func (j *journal) forget(n int) {
+	j.firm, j.firmAt = true, j.marks[n-1].at
+	to := j.lengths(flow.Pos{})
 	if n < len(j.marks) {
 		to = j.marks[n]
 	}
 	j.steps = dropFirst(j.steps, to.steps)
 	j.stats = dropFirst(j.stats, to.stats)
+	j.touched = dropFirst(j.touched, to.stats)
 	j.got = dropFirst(j.got, to.got)
 	j.segments = dropFirst(j.segments, to.segments)
 	j.records = dropFirst(j.records, to.records)
 	j.rest = dropFirst(j.rest, to.rest)
 	j.marks = dropFirst(j.marks, n)
+	j.counts = dropFirst(j.counts, n*len(j.ledgers))
 	for i := range j.marks {
 		m := &j.marks[i]
 		m.steps, m.stats, m.got = m.steps-to.steps, m.stats-to.stats, m.got-to.got
@@ -184,29 +196,26 @@ func pop[T any](s *[]T) T {
 	return v
 }
 
-// Undo takes back every transaction at or after a place, as if the ledger had never seen it. Transactions that did not
-// matter need no undo and left no trace. It changes nothing and returns an error wrapping ErrUndo if the undo log does
-// not reach that far.
-func (l *Ledger) Undo(from flow.Pos) error {
-	if err := l.canUndo(from); err != nil {
-		return err
+// undo takes back every transaction at or after a place, as if the ledgers had never seen it. Transactions that did not
+// matter need no undo and left no trace. It changes nothing and returns an error wrapping ErrUndo if the journal does not
+// reach that far.
+func (j *journal) undo(from flow.Pos) error {
+	if j.firm && from.Compare(j.firmAt) <= 0 {
+		return fmt.Errorf("undo from %s: what stands up to %s cannot be taken back: %w", from, j.firmAt, ErrUndo)
 	}
-	l.fresh = l.fresh[:0]
-	for n := len(l.log.marks); n > 0 && l.log.marks[n-1].at.Compare(from) >= 0; n-- {
-		l.undoLast()
+	for n := len(j.marks); n > 0 && j.marks[n-1].at.Compare(from) >= 0; n-- {
+		j.undoLast()
 	}
 	return nil
 }
 
-// undoLast takes back the last transaction of the journal.
-func (l *Ledger) undoLast() {
-	j := l.log
+// undoLast takes back the last transaction.
+func (j *journal) undoLast() {
 	m := pop(&j.marks)
 	for len(j.steps) > m.steps {
 		switch what := pop(&j.steps); what {
 		case statsChanged:
-			old := pop(&j.stats)
-			old.record.stats = old.stats
+			pop(&j.touched).stats = pop(&j.stats)
 		case gotChanged:
 			old := pop(&j.got)
 			if r := old.record; old.i == len(r.got)-1 && old.got.line == 0 {
@@ -215,11 +224,14 @@ func (l *Ledger) undoLast() {
 				r.got[old.i] = old.got
 			}
 		case recordMade:
-			l.unmake(pop(&j.records))
+			old := pop(&j.records)
+			old.ledger.unmake(old.record)
 		case followBegan:
-			l.count(pop(&j.records), -1)
+			old := pop(&j.records)
+			old.ledger.count(old.record, -1)
 		case followEnded:
-			l.count(pop(&j.records), 1)
+			old := pop(&j.records)
+			old.ledger.count(old.record, 1)
 		case other:
 			pop(&j.rest)()
 		default:
@@ -227,14 +239,22 @@ func (l *Ledger) undoLast() {
 			old.state.back(what, old.i, old.segment)
 		}
 	}
-	for l.edges.n > m.edges {
+	before := j.counts[len(j.marks)*len(j.ledgers):]
+	for i, l := range j.ledgers {
+		l.goBack(before[i])
+	}
+	j.counts = j.counts[:len(j.marks)*len(j.ledgers)]
+}
+
+// goBack shortens what has grown since.
+func (l *Ledger) goBack(to counts) {
+	for l.edges.n > to.edges {
 		l.edges.pop()
 	}
-	clear(l.assumed[m.assumed:])
-	l.assumed, l.lines = l.assumed[:m.assumed], l.lines[:m.lines]
-	l.begunAt = m.begunAt
-	l.begun, l.followed, l.txs = m.begun, m.followed, m.txs
-	l.spent, l.started, l.last = m.spent, m.started, m.last
+	clear(l.assumed[to.assumed:])
+	l.assumed, l.lines = l.assumed[:to.assumed], l.lines[:to.lines]
+	l.totals = to.totals
+	l.fresh = l.fresh[:0]
 	l.transit = transit{}
 }
 
@@ -254,24 +274,24 @@ func (s *State) back(what step, i int, g Segment) {
 	}
 }
 
-// Final says that nothing before a place will be taken back: what an Undo to there would need is forgotten.
-func (l *Ledger) Final(before flow.Pos) {
+// hold says that what a ledger has eaten so far cannot be taken back.
+func (j *journal) hold(l *Ledger) {
+	if l.started && (!j.firm || j.firmAt.Compare(l.last) < 0) {
+		j.firm, j.firmAt = true, l.last
+	}
+}
+
+// final says that nothing before a place will be taken back: what an undo to there would need is forgotten.
+func (j *journal) final(before flow.Pos) {
 	n := 0
-	for n < len(l.log.marks) && l.log.marks[n].at.Compare(before) < 0 {
+	for n < len(j.marks) && j.marks[n].at.Compare(before) < 0 {
 		n++
 	}
 	switch {
 	case n == 0:
-	case n >= len(l.log.marks)/2: // what little there is beside more that stays is dropped with it later
-		l.forget(n)
+	case n >= len(j.marks)/2: // what little there is beside more that stays is dropped with it later
+		j.forget(n)
 	default:
-		l.firm, l.firmAt = true, l.log.marks[n-1].at
+		j.firm, j.firmAt = true, j.marks[n-1].at
 	}
-}
-
-func (l *Ledger) canUndo(from flow.Pos) error {
-	if l.firm && from.Compare(l.firmAt) <= 0 {
-		return fmt.Errorf("undo from %s: what stands up to %s cannot be taken back: %w", from, l.firmAt, ErrUndo)
-	}
-	return nil
 }
