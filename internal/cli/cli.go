@@ -58,14 +58,21 @@ Exit codes: 0 done or allow, 1 failed, 2 misused, 3 needs attention or hold, 4 b
 		return misuse(err, "run \"%s --help\" to see its flags", c.CommandPath())
 	})
 	root.AddCommand(p.demo(), p.ingest(), p.trace(), p.label(), p.cluster(), p.screen(), p.bench(), p.serve(), p.watch(), p.config(), p.version())
-	for _, c := range root.Commands() {
-		run := c.RunE
-		c.RunE = func(cmd *cobra.Command, args []string) error {
-			p.running = true
-			return run(cmd, args)
-		}
-	}
+	p.noteRuns(root)
 	return root
+}
+
+// noteRuns lets every command below c say that it has begun.
+func (p *program) noteRuns(c *cobra.Command) {
+	for _, c := range c.Commands() {
+		if run := c.RunE; run != nil {
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				p.running = true
+				return run(cmd, args)
+			}
+		}
+		p.noteRuns(c)
+	}
 }
 
 // A failure is an error with what to do next and the exit code it ends the program with.

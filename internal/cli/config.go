@@ -3,10 +3,16 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/spoor-dev/spoor/api"
 	"github.com/spoor-dev/spoor/config"
 	"github.com/spoor-dev/spoor/engine/live"
 )
@@ -31,13 +37,13 @@ the line or the key. Without mistakes the whole configuration is printed as it i
 With --online each node is asked which chain it serves, what its head is and what it offers.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := config.Read(args[0])
+			c, err := p.readConfig(args[0])
 			if err != nil {
-				return misuse(err, "see \"spoor config explain\" for all keys")
+				return err
 			}
 			p.useDefaults(&c)
-			if err := live.Check(c); err != nil {
-				return misuse(err, "mend the files that the configuration names")
+			if err := checkFiles(c); err != nil {
+				return misuse(err, "mend the files that the configuration names; relative paths are relative to %s", filepath.Dir(c.Path()))
 			}
 			if err := c.Write(p.out); err != nil || !online {
 				return err
@@ -46,7 +52,10 @@ With --online each node is asked which chain it serves, what its head is and wha
 			for _, r := range reports {
 				p.say("%s", r)
 			}
-			return err
+			if bad := parts(err); len(bad) > 0 {
+				return failed(err, "%s", nodeHint(bad[0]))
+			}
+			return nil
 		},
 	}
 	check.Flags().BoolVar(&online, "online", false, "ask the nodes, too")
@@ -73,6 +82,42 @@ With --online each node is asked which chain it serves, what its head is and wha
 		},
 	})
 	return c
+}
+
+// checkFiles reads every file that a configuration names, and returns all that is wrong with them.
+func checkFiles(c config.Config) error {
+	_, labelsErr := traceLabels(c.Labels, c.Store)
+	keys, keysErr := readKeys(c.Listen.Keys)
+	_, certErr := readCertificate(c.Listen.Cert, c.Listen.Key)
+	all := []error{live.Check(c), labelsErr, keysErr, certErr, checkAddress(c.Listen.Address, keys != nil || keysErr != nil)}
+	for _, ch := range c.Chains {
+		for i, n := range ch.Nodes {
+			for _, path := range append(slices.Sorted(maps.Values(n.HeaderFiles)), n.CookieFile, n.BearerFile) { // read for each request
+				if _, err := os.Stat(path); err != nil && path != "" {
+					all = append(all, fmt.Errorf("chain %s, node %d: %w", ch.Chain, i, err))
+				}
+			}
+		}
+	}
+	return errors.Join(all...)
+}
+
+// checkAddress finds an address on which nobody can listen, without listening.
+func checkAddress(address string, keys bool) error {
+	if address == "none" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("listen.address: %.100q is not host:port, such as 127.0.0.1:8421, nor none", address)
+	}
+	if ip := net.ParseIP(host); !keys && host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("listen.address: %.100q: %w: name them under listen.keys (\"spoor serve --new-key NAME\" makes one)", address, api.ErrOpen)
+	}
+	return nil
 }
 
 // useDefaults puts in what depends on the user.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -74,8 +76,8 @@ SIGHUP reads the configuration again: cases, lists, contacts, labels, sinks and 
 // watchConfig is the configuration that flags and file say together.
 func (p *program) watchConfig(ctx context.Context, f watchFlags, args []string) (c config.Config, err error) {
 	if f.config != "" {
-		if c, err = config.Read(f.config); err != nil {
-			return c, misuse(err, "see \"spoor config check\" and \"spoor config explain\"")
+		if c, err = p.readConfig(f.config); err != nil {
+			return c, err
 		}
 	} else if c, err = config.Parse(nil, "."); err != nil {
 		return c, err
@@ -99,7 +101,7 @@ func (p *program) watchConfig(ctx context.Context, f watchFlags, args []string) 
 	for _, spec := range args {
 		ch, err := engine.NodeChain(ctx, spec)
 		if err != nil {
-			return c, misuse(err, "write evm-rpc:http://host:8545 or bitcoin-rpc:http://user@host:8332 of a node that answers")
+			return c, misuse(err, nodeHint(err))
 		}
 		c.AddNode(ch)
 	}
@@ -109,7 +111,7 @@ func (p *program) watchConfig(ctx context.Context, f watchFlags, args []string) 
 		}
 	}
 	if err := c.Complete(); err != nil {
-		return c, misuse(err, "see \"spoor config explain\"")
+		return c, misuse(err, "\"spoor config explain\" says what each key may be")
 	}
 	if len(c.Chains) == 0 {
 		return c, misuse(errNoChains, "name a node, such as evm-rpc:http://127.0.0.1:8545, or a --config with chains")
@@ -132,6 +134,9 @@ func (p *program) runWatch(ctx context.Context, f watchFlags, args []string) (er
 
 // runLive does what a configuration says with an open store, until ctx is done.
 func (p *program) runLive(ctx context.Context, c config.Config, st store.Store, f watchFlags, args []string) (err error) {
+	if err := live.Check(c); err != nil {
+		return watchFault(err)
+	}
 	var keys *api.Keys
 	if c.Listen.Keys != "" {
 		if keys, err = readKeys(c.Listen.Keys); err != nil {
@@ -170,7 +175,7 @@ func (p *program) runLive(ctx context.Context, c config.Config, st store.Store, 
 	} else {
 		listener, err := api.Listen(c.Listen.Address, keys, certificate)
 		if err != nil {
-			return failed(err, "name another address with --listen, or none")
+			return failed(err, "%s", listenHint(err))
 		}
 		p.say("page, state and metrics on %s", pageURL(listener.Addr(), certificate != nil))
 		go func() { serving <- live.Serve(serve, listener, l.Handler(keys)) }()
@@ -190,9 +195,16 @@ func (p *program) runLive(ctx context.Context, c config.Config, st store.Store, 
 			}
 		}
 	}()
+	p.sayWhat(c, f.silent)
+	looked := make(chan struct{})
+	go func() {
+		defer close(looked)
+		firstLook(serve, c, options.Log)
+	}()
 	err = l.Run(ctx)
 	stop()
 	<-reloading
+	<-looked
 	return errors.Join(err, <-serving)
 }
 
@@ -207,17 +219,21 @@ func pageURL(a net.Addr, secure bool) string {
 // reload brings a changed configuration into force.
 func (p *program) reload(ctx context.Context, l *live.Live, f watchFlags, args []string, log *slog.Logger, labels *atomic.Pointer[[]string]) {
 	c, err := p.watchConfig(ctx, f, args)
+	before := labels.Load()
 	if err == nil {
-		before := labels.Swap(&c.Labels)
-		if err = l.Reload(ctx, c); err != nil && !errors.Is(err, live.ErrRestart) {
-			labels.Store(before)
-		}
+		labels.Store(&c.Labels)
+		err = watchFault(l.Reload(ctx, c))
 	}
 	switch {
 	case errors.Is(err, live.ErrRestart):
 		log.Warn("the configuration was read again", "remark", err.Error())
 	case err != nil:
-		log.Error("the configuration was not taken; the one before stays in force", "error", err.Error())
+		labels.Store(before)
+		hint := hintFor(err)
+		if f := (*failure)(nil); errors.As(err, &f) {
+			hint = f.hint
+		}
+		log.Error("the configuration was not taken; the one before stays in force", "error", oneLine(err.Error()), "hint", hint)
 	default:
 		log.Info("the configuration was read again")
 	}
@@ -231,7 +247,7 @@ func openOutbox(store string, c outbox.Config) (*outbox.Outbox, error) {
 	}
 	o, err := outbox.Open(dir, c)
 	if errors.Is(err, outbox.ErrInUse) {
-		return nil, failed(err, "a running spoor watch shows its alerts on its own page: /v1/alerts")
+		return nil, failed(err, "a spoor watch runs there: its page and /v1/alerts show them; end it first to change them")
 	}
 	return o, err
 }
@@ -245,7 +261,9 @@ func (p *program) watchLog() *cobra.Command {
 		Short: "List what people were told, the newest first",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			f.State = outbox.State(state)
+			if f.State = outbox.State(state); state != "" && !slices.Contains([]outbox.State{outbox.Standing, outbox.Doubtful, outbox.Withdrawn, outbox.Superseded}, f.State) {
+				return misuse(fmt.Errorf("--state: %.40q is none", state), "it is standing, doubtful, withdrawn or superseded")
+			}
 			o, err := openOutbox(store, outbox.Config{})
 			if err != nil {
 				return err
@@ -344,14 +362,17 @@ func (p *program) watchTest() *cobra.Command {
 		Short: "Send a test message to sinks of a configuration",
 		Args:  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := config.Read(path)
+			if path == "" {
+				return misuse(errors.New("of which configuration?"), "name it with --config")
+			}
+			c, err := p.readConfig(path)
 			if err != nil {
-				return misuse(err, "name the configuration with --config")
+				return err
 			}
 			var all []error
 			tried := 0
 			for _, s := range c.Alerts.Sinks {
-				if len(args) > 0 && !containsText(args, s.Name) {
+				if len(args) > 0 && !slices.Contains(args, s.Name) {
 					continue
 				}
 				tried++
@@ -368,20 +389,11 @@ func (p *program) watchTest() *cobra.Command {
 				p.say("%s took the test message", s.Name)
 			}
 			if tried == 0 {
-				return misuse(errors.New("there is no such sink"), "the configuration's sinks are under alerts.sinks")
+				return misuse(fmt.Errorf("%s has no such sink", path), "those under alerts.sinks are: %s", cmp.Or(strings.Join(sinkNames(c), ", "), "none"))
 			}
 			return errors.Join(all...)
 		},
 	}
 	c.Flags().StringVar(&path, "config", "", "configuration file")
 	return c
-}
-
-func containsText(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
 }
