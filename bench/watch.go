@@ -245,10 +245,7 @@ func (w *watched) heard(ctx context.Context, b *evmnode.Block) error {
 
 // measure runs announce, waits until all was told, and looks at what it took.
 func (w *watched) measure(ctx context.Context, announce func() error, lag *uint64) (r run, err error) {
-	before, err := w.live.State()
-	if err != nil {
-		return r, err
-	}
+	before := w.store.movements()
 	start := time.Now()
 	if err := announce(); err != nil {
 		return r, err
@@ -261,11 +258,7 @@ func (w *watched) measure(ctx context.Context, announce func() error, lag *uint6
 		return r, err
 	}
 	r.seconds, r.rss, r.blocks = time.Since(start).Seconds(), PeakRSS(), len(w.ahead)
-	after, err := w.live.State()
-	if err != nil {
-		return r, err
-	}
-	r.movements = after.Chains[0].Movements - before.Chains[0].Movements
+	r.movements = w.store.movements() - before
 	if lag != nil {
 		r.lag = *lag
 	}
@@ -281,17 +274,17 @@ func (w *watched) look(r *run) error {
 		began, ended := w.store.of(b.Point.Hash)
 		for _, hop := range b.Hops {
 			all := moves[hop.Tx]
-			if len(all) != 1 || all[0].Case != caseName(hop.Thief) || all[0].Serial != 0 || all[0].At.Hash != b.Point.Hash {
+			if len(all) != 1 || all[0].owner != caseName(hop.Thief) || all[0].serial != 0 || all[0].at.Hash != b.Point.Hash {
 				return fmt.Errorf("the hop of %s in block %d was told %d times; want once", caseName(hop.Thief), b.Point.Height, len(all))
 			}
 			m := all[0]
 			delete(moves, hop.Tx)
-			r.seen = append(r.seen, m.came.Sub(m.Seen))
+			r.seen = append(r.seen, m.came.Sub(m.seen))
 			if pushed.IsZero() {
 				continue // it was announced with others
 			}
 			r.pushed = append(r.pushed, m.came.Sub(pushed))
-			at := [parts + 1]time.Time{pushed, m.Seen, answered, began, ended, m.Made, m.sent, m.came}
+			at := [parts + 1]time.Time{pushed, m.seen, answered, began, ended, m.made, m.sent, m.came}
 			for i := range parts {
 				r.parts[i] = append(r.parts[i], at[i+1].Sub(at[i]))
 			}

@@ -29,7 +29,7 @@ type hook struct {
 
 	mu      sync.Mutex // of what follows
 	sent    map[string]time.Time
-	told    map[string]*message // by ID
+	told    map[string]bool // by ID
 	order   []*message
 	repeats int
 	refused int
@@ -38,17 +38,25 @@ type hook struct {
 
 // A message is what the receiver was told, and when.
 type message struct {
-	alert.Alert
-	sent, came time.Time
+	key         string
+	serial      int
+	kind        alert.Kind
+	rule, owner string // the case or list
+	tx          flow.Hash
+	at          flow.Point
+	seen, made  time.Time
+	sent, came  time.Time
 }
 
-// rule is the rule of the judgement, or the kind where there is none.
-func (m *message) rule() string {
-	if m.Finding == nil {
-		return string(m.Kind)
+func newMessage(a alert.Alert, sent, came time.Time) *message {
+	m := &message{key: a.Key, serial: a.Serial, kind: a.Kind, owner: a.Case, tx: a.Tx, at: a.At, seen: a.Seen, made: a.Made, sent: sent, came: came}
+	if a.Finding != nil {
+		m.rule = a.Finding.Rule
 	}
-	return m.Finding.Rule
+	return m
 }
+
+const moveRule = "live-move" // of package watch
 
 // hookSecret signs the messages: thirty-two bytes that are no secret.
 const hookSecret = "whsec_c3Bvb3IgYmVuY2g6IHRoaXJ0eS10d28gYnl0ZXMuLi4="
@@ -62,7 +70,7 @@ func newHook(dir string) (*hook, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &hook{ended: make(chan struct{}), sent: map[string]time.Time{}, told: map[string]*message{}}
+	h := &hook{ended: make(chan struct{}), sent: map[string]time.Time{}, told: map[string]bool{}}
 	if h.Sink, err = sink.NewWebhook(sink.WebhookConfig{Name: "hook", URL: "http://" + l.Addr().String(), SecretFile: secret, Private: true}); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -107,10 +115,10 @@ func (h *hook) take(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
-	m := &message{came: now}
+	var a alert.Alert
 	err = sink.Verify(r.Header, body, []string{hookSecret}, now)
 	if err == nil {
-		err = json.Unmarshal(body, &m.Alert)
+		err = json.Unmarshal(body, &a)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -119,15 +127,14 @@ func (h *hook) take(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	id := m.ID()
-	if h.told[id] != nil {
+	id := a.ID()
+	if h.told[id] {
 		h.repeats++
 		return
 	}
-	m.sent = h.sent[id]
+	h.told[id] = true
+	h.order = append(h.order, newMessage(a, h.sent[id], now))
 	delete(h.sent, id)
-	h.told[id] = m
-	h.order = append(h.order, m)
 }
 
 // moves are what was told of the moves of stolen money from message number from on, by transaction.
@@ -136,8 +143,8 @@ func (h *hook) moves(from int) (all map[flow.Hash][]*message, next int) {
 	defer h.mu.Unlock()
 	all = map[flow.Hash][]*message{}
 	for _, m := range h.order[from:] {
-		if m.rule() == "live-move" {
-			all[m.Tx] = append(all[m.Tx], m)
+		if m.rule == moveRule {
+			all[m.tx] = append(all[m.tx], m)
 		}
 	}
 	return all, len(h.order)
@@ -155,9 +162,16 @@ func (h *hook) has(tx flow.Hash, from int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, m := range h.order[from:] {
-		if m.Tx == tx && m.rule() == "live-move" {
+		if m.tx == tx && m.rule == moveRule {
 			return true
 		}
 	}
 	return false
+}
+
+// refusals is how many messages it did not take.
+func (h *hook) refusals() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.refused
 }

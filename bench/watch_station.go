@@ -152,7 +152,8 @@ func (s *station) opened(ctx context.Context, n int) error {
 type stopwatch struct {
 	store.Store
 	mu    sync.Mutex
-	times map[flow.Hash][2]time.Time // guarded by mu
+	times map[flow.Hash][2]time.Time // guarded by mu; nil if nobody wants them
+	moved int64                      // movements of all blocks; guarded by mu
 }
 
 // Append implements store.Store.
@@ -163,9 +164,20 @@ func (w *stopwatch) Append(ctx context.Context, blocks []flow.Block) (int, error
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for i := range blocks[:n] {
-		w.times[blocks[i].Point.Hash] = [2]time.Time{began, ended}
+		for _, tx := range blocks[i].Txs {
+			w.moved += int64(len(tx.Movements))
+		}
+		if w.times != nil {
+			w.times[blocks[i].Point.Hash] = [2]time.Time{began, ended}
+		}
 	}
 	return n, err
+}
+
+func (w *stopwatch) movements() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.moved
 }
 
 func (w *stopwatch) of(h flow.Hash) (began, ended time.Time) {

@@ -24,3 +24,19 @@ func TestWatchTellsEveryHopOnce(t *testing.T) {
 		t.Errorf("workloads %s", got)
 	}
 }
+
+// A short soak has forks, cases that are opened anew and a receiver that fails, and tells what stands.
+func TestSoakTellsWhatStands(t *testing.T) {
+	var curve strings.Builder
+	f, err := Soak(t.Context(), t.TempDir(), SoakConfig{Seed: 2, For: 3 * time.Second, Every: 15 * time.Millisecond, Sample: 500 * time.Millisecond, Cases: 6, Txs: 8}, &curve)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Log(f.Notes)
+	if lines := strings.Count(curve.String(), "\n"); lines < 4 || !strings.HasPrefix(curve.String(), soakColumns+"\n") {
+		t.Errorf("the curve has %d lines: %s", lines, curve.String())
+	}
+	if strings.Contains(f.Notes, " 0 forks") || strings.Contains(f.Notes, " 0 hops stand") || strings.Contains(f.Notes, " 0 were taken back") {
+		t.Error("nothing happened:", f.Notes)
+	}
+}

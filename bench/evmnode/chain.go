@@ -116,6 +116,9 @@ func (c *Chain) newKey() *key {
 // Thief is the account that has the loot of thief i now.
 func (c *Chain) Thief(i int) flow.Account { return flow.EVMAccount(flow.Ethereum, c.hands[i].address) }
 
+// Has is how much thief i has now, in wei.
+func (c *Chain) Has(i int) string { return c.hands[i].wei.String() }
+
 // Stranger is account i of ordinary traffic, which takes and never gives.
 func Stranger(i int) flow.Account { return flow.EVMAccount(flow.Ethereum, stranger(uint64(i))) }
 

@@ -120,6 +120,10 @@ func (n *Node) Push(height uint64) (time.Time, error) {
 	}
 	n.head = int(height)
 	now := time.Now()
+	if len(n.pushed) >= mostTimes {
+		clear(n.pushed)
+		clear(n.answered)
+	}
 	n.pushed[hash] = now
 	for s := range n.sockets {
 		select {
@@ -129,6 +133,9 @@ func (n *Node) Push(height uint64) (time.Time, error) {
 	}
 	return now, nil
 }
+
+// mostTimes bounds the blocks whose times are known.
+const mostTimes = 2000
 
 // Times are when a block was pushed, and when the last part of it was answered.
 func (n *Node) Times(of flow.Hash) (pushed, answered time.Time) {
