@@ -39,7 +39,7 @@ func held(t *testing.T) (*evmnode.Node, *evmnode.Chain, []*evmnode.Block) {
 	return n, c, blocks
 }
 
-func reader(t *testing.T, n *evmnode.Node) *evmrpc.Node {
+func reader(t testing.TB, n *evmnode.Node) *evmrpc.Node {
 	t.Helper()
 	r, err := evmrpc.Open(evmrpc.Config{Endpoint: rpc.Config{URL: n.URL(), Socket: n.WS(), Private: true}, Chain: flow.Ethereum, Traces: evmrpc.TracesDemanded})
 	if err != nil {

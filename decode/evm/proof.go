@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/big"
+	"sync"
 
 	"github.com/ethereum/go-ethereum/common"
 	"github.com/ethereum/go-ethereum/core/types"
@@ -33,11 +34,10 @@ func (b *builder) proveTxs() error {
 	if list == nil {
 		return nil
 	}
-	whole := true
-	txs := make(types.Transactions, 0, len(*list))
+	whole, ours := true, true
+	signed := make(types.Transactions, len(b.txs)) // nil where something is missing
 	for i := range b.txs {
-		j := b.txs[i].tx
-		tx, reason, err := wholeTx(j)
+		tx, reason, err := wholeTx(b.txs[i].tx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.name(i), err)
 		}
@@ -56,24 +56,56 @@ func (b *builder) proveTxs() error {
 			}
 			b.foreign = "the chain's blocks have another form: " + field
 			b.note(flow.Unproved, "transactions root", b.foreign)
-			return nil
+			ours = false
+			break
+		}
+		signed[i] = tx
+	}
+	recoverSenders(signed)
+	for i, tx := range signed {
+		if tx == nil {
+			continue
 		}
 		if err := b.proveSender(i, tx); err != nil {
 			return fmt.Errorf("%s: %w", b.name(i), err)
 		}
-		txs = append(txs, tx)
 	}
-	if !whole || !b.in.Block.TxRoot.ok {
+	if !ours || !whole || !b.in.Block.TxRoot.ok {
 		return nil
 	}
-	return b.root("transactions root", execution.Root(encoded(txs)), b.in.Block.TxRoot, flow.ProvedTxs)
+	return b.root("transactions root", execution.Root(encoded(signed)), b.in.Block.TxRoot, flow.ProvedTxs)
+}
+
+// recoverers is how many signatures of a block are looked at side by side.
+const recoverers = 8
+
+// recoverSenders recovers the senders of transactions from their signatures, which go-ethereum remembers with them. Most of
+// the time between a block and its alerts is spent here. What is wrong with a signature proveSender says.
+func recoverSenders(signed types.Transactions) {
+	var all sync.WaitGroup
+	for first := range min(recoverers, len(signed)) {
+		all.Go(func() {
+			for i := first; i < len(signed); i += recoverers {
+				if tx := signed[i]; tx != nil {
+					_, _ = types.Sender(signerOf(tx), tx) // kept, or an error again when it is asked for
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// signerOf takes every signature that any rule of the past took.
+func signerOf(tx *types.Transaction) types.Signer {
+	if tx.Protected() {
+		return types.LatestSignerForChainID(tx.ChainId())
+	}
+	return types.FrontierSigner{}
 }
 
 // proveSender recovers the sender from the signature, and checks the address of a contract that was created.
 func (b *builder) proveSender(i int, tx *types.Transaction) error {
-	var signer types.Signer = types.FrontierSigner{} // takes every signature that any rule of the past took
 	if tx.Protected() {
-		signer = types.LatestSignerForChainID(tx.ChainId())
 		if id := flow.EVMChain(tx.ChainId().Uint64()); id != b.rules.Chain() {
 			return fmt.Errorf("it is signed for %s", id)
 		}
@@ -81,7 +113,7 @@ func (b *builder) proveSender(i int, tx *types.Transaction) error {
 			return fmt.Errorf("%w: it is signed for %s, not for %s", ErrRoot, tx.ChainId(), said.v)
 		}
 	}
-	from, err := types.Sender(signer, tx)
+	from, err := types.Sender(signerOf(tx), tx)
 	if err != nil {
 		return fmt.Errorf("signature: %w", err)
 	}
