@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -112,24 +113,39 @@ func (c *chain) tell(e follow.Event) {
 	case follow.NodeStale:
 		severity, title = finding.Low, fmt.Sprintf("Node %s lacks the newest blocks", e.Node)
 	case follow.Forked:
-		title, text = fmt.Sprintf("%s were reorganised away", engine.Count(e.Depth, "block")), fmt.Sprintf("The branch of %s won. Alerts that do not stand on it are corrected.", e.Point)
+		title, text = fmt.Sprintf("A fork of %s", engine.Count(e.Depth, "block")), fmt.Sprintf("The branch of %s won. Alerts that do not stand on it are corrected.", e.Point)
 		if e.Depth >= deepFork {
 			severity = finding.High
 		}
 	case follow.HoleOpened:
 		severity, title = finding.High, fmt.Sprintf("Blocks %d to %d are missing", e.Hole.From, e.Hole.To)
-		text = e.Hole.Reason + " What moved in them is not seen until they are filled."
+		text = e.Hole.Reason + ". What moved in them is not seen until they are filled."
 	case follow.Unconfirmed:
 		severity, title = finding.Low, "Blocks are taken that too few nodes confirm"
 	case follow.AllIll:
-		severity, title = finding.High, "No node answers: the chain is not followed"
-	case follow.Recovered, follow.Confirmed, follow.NodeRecovered, follow.NodeSwitched:
-		title = string(e.Kind)
+		severity, title, text = finding.High, "No node answers: the chain is not followed", c.whyIll()
+	case follow.Recovered:
+		title = "A node answers again: the chain is followed"
+	case follow.Confirmed:
+		title = "Enough nodes confirm the blocks again"
+	case follow.NodeRecovered:
+		title = fmt.Sprintf("Node %s answers well again", e.Node)
+	case follow.NodeSwitched:
+		title = fmt.Sprintf("Node %s is followed now", e.Node)
 	}
 	if title == "" {
 		return
 	}
 	c.live.notice(notice{fmt.Sprintf("%s/%s/%s", e.Kind, c.chain, e.Node), severity, c.chain, fmt.Sprintf("%s: %s", c.chain, title), text})
+}
+
+// whyIll is what keeps each node from answering.
+func (c *chain) whyIll() string {
+	var all strings.Builder
+	for _, n := range c.nodes.Source.Status().Nodes {
+		fmt.Fprintf(&all, "%s: %s; ", n.Name, cmp.Or(n.Lie, n.Error, "no answer"))
+	}
+	return all.String() + "it goes on by itself as soon as one answers well."
 }
 
 // deepFork is the depth from which on a fork is told as severe: deeper than the deepest on the beacon chain was in years

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spoor-dev/spoor/alert/outbox"
@@ -112,13 +113,15 @@ func (l *Live) serveAlerts(w http.ResponseWriter, r *http.Request) {
 }
 
 // shownAlerts is how many alerts the page shows.
-const shownAlerts = 50
+const shownAlerts = 20
 
 var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
 	"ago":   func(now, t time.Time) string { return ago(now.Sub(t)) },
 	"when":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 	"count": func(n any, noun string) string { return engine.Count(toInt(n), noun) },
 	"bytes": sizeOf,
+	"short": short,
+	"join":  func(names []string) string { return strings.Join(names, ", ") },
 }).ParseFS(pages, "page/page.html"))
 
 func (l *Live) servePage(w http.ResponseWriter, r *http.Request) {
@@ -136,9 +139,33 @@ func (l *Live) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Refresh", "5")
-	if err := page.Execute(w, map[string]any{"State": s, "Alerts": shown}); err != nil {
+	view := map[string]any{"State": s, "Alerts": shown}
+	open, queued, dead := 0, 0, 0
+	for _, c := range s.Cases {
+		if c.Open {
+			open++
+		}
+	}
+	for _, k := range s.Outbox.Sinks {
+		queued, dead = queued+k.Queued, dead+k.Dead
+	}
+	view["Open"], view["Waiting"], view["Queued"], view["Dead"] = open, len(s.Cases)-open, queued, dead
+	if err := page.Execute(w, view); err != nil {
 		l.log.Error("page", "error", err.Error())
 	}
+}
+
+// short is a time span in two or three digits.
+func short(d time.Duration) string {
+	for _, unit := range []time.Duration{time.Second, time.Millisecond} {
+		if d >= 10*unit {
+			return d.Round(unit).String()
+		}
+		if d >= unit {
+			return d.Round(unit / 10).String()
+		}
+	}
+	return d.Round(time.Microsecond).String()
 }
 
 func toInt(n any) int64 {

@@ -116,7 +116,7 @@ func (l *Live) State() (State, error) {
 		switch {
 		case c.Trouble != "":
 			worse(Sick, name+" is not followed: "+c.Trouble)
-		case c.Nodes != nil && !slices.ContainsFunc(c.Nodes.Nodes, func(n follow.NodeStatus) bool { return n.State == follow.Well }):
+		case c.Blind():
 			worse(Sick, name+": no node answers well")
 		case c.LagSeconds > lagging.Seconds():
 			worse(Degraded, name+": behind its head")
@@ -173,6 +173,11 @@ func (l *Live) look() view {
 	}
 	l.seen.Store(&v)
 	return v
+}
+
+// Blind reports whether no node of the chain answers well.
+func (c ChainState) Blind() bool {
+	return c.Nodes != nil && !slices.ContainsFunc(c.Nodes.Nodes, func(n follow.NodeStatus) bool { return n.State == follow.Well })
 }
 
 // keptHoles bounds ChainState.Holes.
