@@ -178,7 +178,11 @@ func (l *Live) begin(ctx context.Context) error {
 // block that was missing and may be there now, zero if there is none: all is eaten from there on, since what moved in it
 // was never told.
 func (l *Live) rebuild(ctx context.Context, changed bool, filled flow.Point) error {
-	defer l.stopEating()()
+	defer l.stopEating()() // while it waits for room, too: what is half made must eat nothing
+	return l.whenRoom(ctx, func() error { return l.remake(ctx, changed, filled) })
+}
+
+func (l *Live) remake(ctx context.Context, changed bool, filled flow.Point) error {
 	labels, contacts := l.currentLabels()
 	w, err := newWorld(l.store, labels, contacts)
 	if err != nil {
@@ -421,7 +425,12 @@ func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts []wa
 	}
 	oc.open, oc.waits, oc.partial, oc.since = true, "", opened.Partial, l.now()
 	opened.Alert.Made, opened.Alert.Seen = l.now(), l.now()
-	return l.outbox.Add(ctx, opened.Alert.At, []alert.Alert{opened.Alert})
+	if err := l.outbox.Add(ctx, opened.Alert.At, []alert.Alert{opened.Alert}); err != nil {
+		l.watch.Close(oc.id)
+		oc.open = false
+		return err
+	}
+	return nil
 }
 
 // onlyChain is where accounts and transactions are that do not say it: the chain that is followed, if it is only one.
@@ -505,7 +514,7 @@ func (l *Live) keep(ctx context.Context) error {
 		case <-tick.C:
 		case <-l.urgent:
 		}
-		if err := l.openWaiting(ctx); err != nil {
+		if err := l.whenRoom(ctx, func() error { return l.openWaiting(ctx) }); err != nil {
 			return err
 		}
 		if err := l.save(ctx, false); err != nil && ctx.Err() == nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/spoor-dev/spoor/config"
 	"github.com/spoor-dev/spoor/engine"
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/room"
 	"github.com/spoor-dev/spoor/source"
 	"github.com/spoor-dev/spoor/store"
 	"github.com/spoor-dev/spoor/store/memstore"
@@ -56,6 +57,13 @@ type life struct {
 	calm    bool // no answer is lost any more
 	repeats int
 	wrong   error
+
+	// For tests of full disks.
+	disk      func(dir string) (room.Space, error)
+	sized     func(of string, fs vfs.FS) vfs.FS // of the store or the outbox
+	outbox    outbox.Config
+	meanwhile func(*Live)
+	states    []alert.Alert // what was told of Spoor itself
 }
 
 // newLife prepares a disk on which the first blocks are.
@@ -114,6 +122,7 @@ func (l *life) Send(_ context.Context, group []alert.Alert) error {
 	}
 	for _, a := range group {
 		if a.Kind == alert.State {
+			l.states = append(l.states, a)
 			continue
 		}
 		said := l.heard[a.Key]
@@ -236,9 +245,13 @@ func (s acknowledged) note(f func()) {
 func (l *life) run(writes int, inTheEnd func(*Live)) (crashed bool) {
 	l.mu.Lock()
 	l.left, l.opening, l.crashed = writes, true, make(chan struct{})
-	fs := errorfs.Wrap(l.mem, errorfs.InjectorFunc(l.strike))
+	storeFS := vfs.FS(errorfs.Wrap(l.mem, errorfs.InjectorFunc(l.strike)))
+	l.outbox.FS = storeFS
+	if l.sized != nil {
+		storeFS, l.outbox.FS = l.sized("store", storeFS), l.sized("outbox", storeFS)
+	}
 	l.mu.Unlock()
-	st, err := pebblestore.Open("store", pebblestore.Options{FS: fs, CacheBytes: 1 << 20, MinFreeBytes: 1, SegmentMovements: 12})
+	st, err := pebblestore.Open("store", pebblestore.Options{FS: storeFS, CacheBytes: 1 << 20, MinFreeBytes: 1, SegmentMovements: 12})
 	if err != nil {
 		l.t.Fatalf("%s: open the store: %v", l.name, err)
 	}
@@ -258,7 +271,7 @@ func (l *life) run(writes int, inTheEnd func(*Live)) (crashed bool) {
 			labels := &engine.Labels{}
 			return labels, labels.ReadLabels("labels.csv", strings.NewReader("address,label,category,is_service\ntext:eth:exchange1,Kraken,exchange,1\n"))
 		},
-		Outbox: outbox.Config{FS: fs},
+		Outbox: l.outbox, Disk: l.disk,
 	})
 	if err != nil {
 		l.t.Fatalf("%s: %v", l.name, err)
@@ -274,6 +287,9 @@ func (l *life) run(writes int, inTheEnd func(*Live)) (crashed bool) {
 	ctx, stop := context.WithCancel(l.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- spoor.Run(ctx) }()
+	if l.meanwhile != nil {
+		l.meanwhile(spoor)
+	}
 	for seen := false; ; {
 		select {
 		case <-l.crashed:
@@ -463,7 +479,7 @@ func missing(all, others []string) (rest []string) {
 }
 
 // crashConfig is the configuration of a life.
-func crashConfig(t *testing.T) config.Config {
+func crashConfig(t *testing.T, disk string) config.Config {
 	t.Helper()
 	dir := t.TempDir()
 	theft := filepath.Join(dir, "heist.json")
@@ -472,11 +488,11 @@ func crashConfig(t *testing.T) config.Config {
 	}
 	c, err := config.Parse(fmt.Appendf(nil, `
 store: %q
-disk: {low: 1, ballast: 0}
+disk: %s
 cases: [{theft: %q}]
 lists: [{name: treasury, accounts: ["text:eth:treasury"]}]
 alerts: {margin: 2, per_block: 3}
-`, filepath.Join(dir, "store"), theft), dir)
+`, filepath.Join(dir, "store"), disk, theft), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -496,7 +512,7 @@ func TestCrashes(t *testing.T) {
 	for w := range workers {
 		t.Run(strconv.Itoa(w), func(t *testing.T) {
 			t.Parallel()
-			c := crashConfig(t)
+			c := crashConfig(t, "{low: 1, ballast: 0}")
 			points, repeats, lives := 0, 0, 0
 			for want := (all + workers - 1) / workers; points < want && !t.Failed(); lives++ {
 				n, r := crashes(t, c, first+uint64(w+lives*workers), want-points)

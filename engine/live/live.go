@@ -41,6 +41,8 @@ type Options struct {
 	Now     func() time.Time // the clock; time.Now if nil
 	// Follow is how patient nodes are treated where the configuration does not say it, for tests.
 	Follow follow.Config
+	// Disk asks how much room there is on the disk of a folder; the system if nil. It is for tests.
+	Disk func(dir string) (room.Space, error)
 	// Outbox is how the outbox is kept where the configuration does not say it, for tests.
 	Outbox outbox.Config
 	// FillEvery is how often holes are looked for; a minute if 0.
@@ -121,7 +123,7 @@ func New(c config.Config, o Options) (l *Live, err error) {
 	if ballast == 0 {
 		ballast = -1
 	}
-	if l.room, err = room.Watch(c.Store, room.Config{Low: uint64(c.Disk.Low), Resume: uint64(c.Disk.Resume), Ballast: ballast, Tell: l.roomChanged}); err != nil {
+	if l.room, err = room.Watch(c.Store, room.Config{Low: uint64(c.Disk.Low), Resume: uint64(c.Disk.Resume), Ballast: ballast, Tell: l.roomChanged, Disk: o.Disk}); err != nil {
 		return nil, errors.Join(err, l.closeChains())
 	}
 	config, err := l.outboxConfig(c)
@@ -163,9 +165,6 @@ func (l *Live) closeChains() error {
 func (l *Live) Run(ctx context.Context) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	if err := l.begin(ctx); err != nil {
-		return err
-	}
 	var all sync.WaitGroup
 	start := func(what string, f func(context.Context) error) {
 		all.Go(func() {
@@ -176,8 +175,13 @@ func (l *Live) Run(ctx context.Context) error {
 	}
 	start("outbox", l.outbox.Deliver)
 	start("free space", l.lookAtDisk)
-	start("state", l.keep)
 	start("notices", l.sayNotices)
+	if err := l.begin(ctx); err != nil {
+		stop(err)
+		all.Wait()
+		return endOf(ctx)
+	}
+	start("state", l.keep)
 	start("labels", l.followLabels)
 	for _, c := range l.chains {
 		start(c.chain.String(), c.follow)
@@ -186,11 +190,33 @@ func (l *Live) Run(ctx context.Context) error {
 	}
 	<-ctx.Done()
 	all.Wait()
-	err := context.Cause(ctx)
-	if errors.Is(err, context.Canceled) {
-		err = nil
+	return errors.Join(endOf(ctx), l.save(context.WithoutCancel(ctx), true))
+}
+
+// endOf is why something ended; nil if it was told to.
+func endOf(ctx context.Context) error {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
 	}
-	return errors.Join(err, l.save(context.WithoutCancel(ctx), true))
+	return nil
+}
+
+// whenRoom does something that writes, and does it again when there is room where the disk was full.
+func (l *Live) whenRoom(ctx context.Context, do func() error) error {
+	for {
+		err := do()
+		if !errors.Is(err, store.ErrFull) && !errors.Is(err, outbox.ErrFull) {
+			return err
+		}
+		l.log.Warn("the disk is full", "error", err.Error())
+		if _, err := l.room.Release(); err != nil {
+			return err
+		}
+		rest(ctx, again)
+		if err := l.room.Wait(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // A notice is something about Spoor itself that people must know.
