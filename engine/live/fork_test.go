@@ -67,8 +67,8 @@ func (c *evmChain) send(raw string) {
 // alone, as the branch that won says.
 func forkEVM(t *testing.T, c *evmChain) {
 	c.rich("thief", 9000)
-	c.Mine(66)
-	r := newRig(t, setup{chains: c.own()})
+	own := c.config(c.Height(), ", confirmations: 200", c.node(c.URL, c.WS, ""))
+	r := newRig(t, setup{chains: own})
 	r.theft("heist", fmt.Sprintf(`{"sources":[{"account":%q}]}`, c.caip("thief")))
 	r.start()
 	r.at(c.head)
@@ -83,7 +83,6 @@ func forkEVM(t *testing.T, c *evmChain) {
 		undone += int64(depth)
 		c.fork(depth, signed)
 		r.at(c.head)
-		r.isAsFresh(c.own(), c.head, fmt.Sprintf("a fork of depth %d", depth))
 
 		goes := c.pay("thief", "b", 30+depth)
 		signed = c.raw(goes)
@@ -94,7 +93,7 @@ func forkEVM(t *testing.T, c *evmChain) {
 		c.fork(depth)
 		r.at(c.head)
 		r.said(first, alert.Correction, 1)
-		r.isAsFresh(c.own(), c.head, fmt.Sprintf("a fork of depth %d without the move", depth))
+		r.isAsFresh(own, c.head, fmt.Sprintf("forks of depth %d", depth))
 		c.send(signed)
 		r.at(c.head)
 		r.said(first, alert.Again, 2)
@@ -107,25 +106,29 @@ func forkEVM(t *testing.T, c *evmChain) {
 	if got := r.state().Chains[0].Undone; got != undone {
 		t.Errorf("%d blocks were undone; want %d", got, undone)
 	}
-	r.isAsFresh(c.own(), c.head, "after all")
+	r.isAsFresh(own, c.head, "after all")
 }
 
-func TestForksOfAnvil(t *testing.T) {
+func TestForks(t *testing.T) {
 	leaveNothing(t)
-	forkEVM(t, newEVM(t, nodes.Anvil(t), 31337, "thief", "a", "b"))
+	t.Run("anvil", func(t *testing.T) {
+		t.Parallel()
+		forkEVM(t, newEVM(t, nodes.Anvil(t), 31337, "thief", "a", "b"))
+	})
+	t.Run("geth", func(t *testing.T) {
+		t.Parallel()
+		forkEVM(t, newEVM(t, nodes.Geth(t, "--state.scheme", "hash", "--gcmode", "archive"), 1337, "thief", "a", "b"))
+	})
+	t.Run("btcd", func(t *testing.T) {
+		t.Parallel()
+		forkBtcd(t, btcChain{nodes.Btcd(t), t})
+	})
 }
 
-func TestForksOfGeth(t *testing.T) {
-	leaveNothing(t)
-	forkEVM(t, newEVM(t, nodes.Geth(t, "--state.scheme", "hash", "--gcmode", "archive"), 1337, "thief", "a", "b"))
-}
-
-func TestForksOfBtcd(t *testing.T) {
-	leaveNothing(t)
-	c := btcChain{nodes.Btcd(t), t}
+// The same on btcd, which puts the payments of a branch that lost into the one that won.
+func forkBtcd(t *testing.T, c btcChain) {
 	c.Generate(nodes.Maturity + 10)
 	theft := c.move(nodes.Miner, "thief", 45*btc)
-	c.Generate(66)
 	r := newRig(t, setup{chains: c.own()})
 	r.theft("heist", fmt.Sprintf(`{"transactions":[%q],"thieves":[%q]}`, theft, c.caip("thief")))
 	r.start()

@@ -181,17 +181,16 @@ func lieInEveryWay(t *testing.T, s subject) {
 	}
 }
 
-func TestLiesAboutAnvil(t *testing.T) {
+func TestLies(t *testing.T) {
 	leaveNothing(t)
-	lieInEveryWay(t, subjectEVM(t, nodes.Anvil(t), 31337))
-}
-
-func TestLiesAboutGeth(t *testing.T) {
-	leaveNothing(t)
-	lieInEveryWay(t, subjectEVM(t, nodes.Geth(t), 1337))
-}
-
-func TestLiesAboutBtcd(t *testing.T) {
-	leaveNothing(t)
-	lieInEveryWay(t, subjectBtcd(t))
+	for name, start := range map[string]func(*testing.T) subject{
+		"anvil": func(t *testing.T) subject { return subjectEVM(t, nodes.Anvil(t), 31337) },
+		"geth":  func(t *testing.T) subject { return subjectEVM(t, nodes.Geth(t), 1337) },
+		"btcd":  subjectBtcd,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lieInEveryWay(t, start(t))
+		})
+	}
 }
