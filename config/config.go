@@ -81,8 +81,8 @@ type Case struct {
 // A List is a watch list.
 type List struct {
 	Name     string            `yaml:"name" doc:"its name, in alerts too"`
-	Accounts []string          `yaml:"accounts" doc:"accounts in any usual form"`
-	File     string            `yaml:"file" doc:"a file with one account a line; # begins a comment"`
+	Accounts []string          `yaml:"accounts" doc:"accounts in any usual form; an EVM address without a chain is watched on every EVM chain that is followed"`
+	File     string            `yaml:"file" doc:"a file with one account a line, in the same form; # begins a comment"`
 	Severity finding.Severity  `yaml:"severity" doc:"of what is told about them: info, low, medium, high, critical" default:"medium"`
 	Least    map[string]string `yaml:"least" doc:"by asset (CAIP-19), the amount in the smallest unit below which what they get is counted and not told"`
 	Dormant  Duration          `yaml:"dormant" doc:"who gives after so long a silence is told of with severity high; 0s never" default:"0s"`

@@ -95,17 +95,31 @@ func thefts(dir string) (paths []string, err error) {
 	return paths, nil
 }
 
-// readLists reads the watch lists of a configuration.
-func readLists(from []config.List) ([]watch.List, error) {
+// readLists reads the watch lists of a configuration. An EVM address without a chain is listed on every EVM chain that is
+// followed.
+func readLists(from config.Config) ([]watch.List, error) {
 	var all []watch.List
-	for _, c := range from {
+	for _, c := range from.Lists {
 		l := watch.List{Name: c.Name, Severity: c.Severity, Dormant: time.Duration(c.Dormant), Contact: c.Contact, Least: map[flow.Asset]flow.Amount{}}
 		add := func(text string) error {
 			a, err := flow.ParseAccount(text)
-			if err == nil {
+			if err != nil {
+				return err
+			}
+			found := len(l.Accounts)
+			for _, ch := range from.Chains {
+				if ch.Chain.IsEVM() && a.Chain().IsEVM() && !strings.Contains(text, ":") {
+					on, err := flow.ParseAccountOn(ch.Chain, text)
+					if err != nil {
+						return err
+					}
+					l.Accounts = append(l.Accounts, on)
+				}
+			}
+			if len(l.Accounts) == found {
 				l.Accounts = append(l.Accounts, a)
 			}
-			return err
+			return nil
 		}
 		for _, text := range c.Accounts {
 			if err := add(text); err != nil {

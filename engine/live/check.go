@@ -14,7 +14,7 @@ import (
 // Check reads every file that a configuration names, and returns all that is wrong with them.
 func Check(c config.Config) error {
 	_, casesErr := readCases(c.Cases)
-	_, listsErr := readLists(c.Lists)
+	_, listsErr := readLists(c)
 	all := []error{casesErr, listsErr}
 	for _, s := range c.Alerts.Sinks {
 		if _, err := s.Open(); err != nil {

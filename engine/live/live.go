@@ -102,7 +102,7 @@ func New(c config.Config, o Options) (l *Live, err error) {
 	if l.labels, err = o.Labels(); err != nil {
 		return nil, err
 	}
-	if l.lists, err = readLists(c.Lists); err != nil {
+	if l.lists, err = readLists(c); err != nil {
 		return nil, err
 	}
 	l.digests = digestsOf(l.labels, l.lists)

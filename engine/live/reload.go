@@ -31,7 +31,7 @@ func (l *Live) Reload(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	lists, err := readLists(c.Lists)
+	lists, err := readLists(c)
 	if err != nil {
 		return err
 	}
