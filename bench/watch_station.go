@@ -36,8 +36,11 @@ type station struct {
 	done  chan error
 }
 
-// newStation prepares a station in a folder that is there.
+// newStation prepares a station in a folder, which is made if it is not there.
 func newStation(dir string) (*station, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
 	h, err := newHook(dir)
 	if err != nil {
 		return nil, err

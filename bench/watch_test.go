@@ -40,3 +40,31 @@ func TestSoakTellsWhatStands(t *testing.T) {
 		t.Error("nothing happened:", f.Notes)
 	}
 }
+
+// A small shower tells the hops, and nothing of the dust.
+func TestDustIsNotTold(t *testing.T) {
+	figures, err := Dust(t.Context(), t.TempDir(), DustConfig{Seed: 3, Cases: 10, Holders: 4, Listed: 100, Dust: 60_000, Runs: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range figures {
+		t.Log(f.Workload, f.Rate, f.Notes)
+		if f.Rate <= 0 || !strings.Contains(f.Notes, " 2 hops told once") || strings.Contains(f.Notes, " 0 pieces") != (f.Workload == "watch-dust-elsewhere") {
+			t.Errorf("%+v", f)
+		}
+	}
+}
+
+// A start tells nothing twice.
+func TestStartTellsNothingTwice(t *testing.T) {
+	figures, err := Start(t.Context(), t.TempDir(), StartConfig{Seed: 4, Cases: 5, Holders: 3, Movements: 20_000, Share: 20, Listed: 100, Runs: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range figures {
+		t.Log(f.Workload, f.Seconds, f.Notes)
+	}
+	if len(figures) != 2 || figures[1].Workload != "watch-start-again" || figures[1].Seconds <= 0 {
+		t.Errorf("%+v", figures)
+	}
+}

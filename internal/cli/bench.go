@@ -75,7 +75,7 @@ holds the figures of one workload; bench/README.md keeps those of a known machin
 		},
 	}
 	c.AddCommand(p.benchLive())
-	c.AddCommand(p.benchWatch(), p.benchSoak())
+	c.AddCommand(p.benchWatch(), p.benchSoak(), p.benchDust(), p.benchStart())
 	c.Flags().IntVar(&movements, "movements", 1_000_000, "size of the generated chain for load and lookup")
 	c.Flags().IntVar(&accounts, "accounts", 0, "accounts in it (default a tenth of the movements)")
 	c.Flags().Uint64Var(&seed, "seed", 1, "seed of the generator")
