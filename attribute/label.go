@@ -98,8 +98,10 @@ func (l Label) Claim() Claim {
 
 // Compare orders labels by subject, source, category, name, actor, beginning, then by when they were seen.
 func (l Label) Compare(o Label) int {
+	if c := l.Subject.Compare(o.Subject); c != 0 {
+		return c
+	}
 	return cmp.Or(
-		l.Subject.Compare(o.Subject),
 		strings.Compare(l.Source.ID, o.Source.ID),
 		strings.Compare(string(l.Category), string(o.Category)),
 		strings.Compare(l.Name, o.Name),

@@ -1,6 +1,11 @@
 package attribute
 
-import "fmt"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"slices"
+)
 
 // A Listing is one reading of one feed: what its source says now. It is what parsers give and what a Book is compared with.
 type Listing struct {
@@ -86,8 +91,8 @@ func MakePlan(b *Book, l *Listing, seen int64) (*Plan, error) {
 		date = seen
 	}
 	p := &Plan{}
-	done := make(map[Claim]bool, len(l.Labels))
-	kept := map[Claim]bool{}
+	done := make(map[claimKey]struct{}, len(l.Labels))
+	var room []byte // of the claim at hand
 	for _, label := range l.Labels {
 		label.Seen = seen
 		if label.Source == (Source{}) {
@@ -103,23 +108,25 @@ func MakePlan(b *Book, l *Listing, seen int64) (*Plan, error) {
 			label.ValidFrom = date
 		}
 		claim := label.Claim()
-		if done[claim] {
+		var key claimKey
+		key, room = claim.key(room)
+		if _, twice := done[key]; twice {
 			p.Repeated++
 			continue
 		}
-		done[claim] = true
+		done[key] = struct{}{}
 		switch {
 		case !found:
+			if len(p.New) == cap(p.New) { // labels are large: move them few times
+				p.New = slices.Grow(p.New, len(p.New)+1)
+			}
 			p.New = append(p.New, label)
 		case have.Seen > seen:
 			return nil, fmt.Errorf("label %q of %s: it was seen later already", label.Name, label.Subject)
+		case label.says(have):
+			p.Unchanged++
 		default:
-			kept[have.Claim()] = true
-			if label.says(have) {
-				p.Unchanged++
-			} else {
-				p.Changed = append(p.Changed, label)
-			}
+			p.Changed = append(p.Changed, label)
 		}
 	}
 	for old := range b.lastOf(l.Source.ID) {
@@ -127,7 +134,13 @@ func MakePlan(b *Book, l *Listing, seen int64) (*Plan, error) {
 			continue
 		}
 		p.Before++
-		if l.Partial || kept[old.Claim()] || done[old.Claim()] {
+		if l.Partial {
+			continue
+		}
+		claim := old.Claim()
+		var key claimKey
+		key, room = claim.key(room)
+		if _, named := done[key]; named {
 			continue
 		}
 		if old.Seen > seen {
@@ -138,6 +151,19 @@ func MakePlan(b *Book, l *Listing, seen int64) (*Plan, error) {
 		p.Ended = append(p.Ended, old)
 	}
 	return p, nil
+}
+
+// A claimKey is a digest of a claim, which stands for it where many are kept: claims are large.
+type claimKey [16]byte
+
+func (c *Claim) key(room []byte) (claimKey, []byte) {
+	room = append(room[:0], byte(c.Subject.kind))
+	for _, text := range [...]string{c.Subject.chain.String(), c.Subject.key, c.Source, string(c.Category), c.Name, c.Actor} {
+		room = append(binary.LittleEndian.AppendUint32(room, uint32(len(text))), text...)
+	}
+	room = binary.LittleEndian.AppendUint64(room, uint64(c.ValidFrom))
+	sum := sha256.Sum256(room)
+	return claimKey(sum[:]), room
 }
 
 // says reports whether two versions of a claim say the same, whichever edition of the list they are from.

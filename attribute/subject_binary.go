@@ -24,21 +24,21 @@ func (s Subject) AppendBinary(b []byte) ([]byte, error) {
 
 // SubjectFromBinary reads what AppendBinary wrote. Errors wrap ErrSubject or flow.ErrAddress.
 func SubjectFromBinary(b []byte) (Subject, error) {
-	bad := fmt.Errorf("stored subject %x: %w", b, ErrSubject)
+	bad := func() error { return fmt.Errorf("stored subject %x: %w", b, ErrSubject) }
 	if len(b) < 4 {
-		return Subject{}, bad
+		return Subject{}, bad()
 	}
 	kind := Kind(b[0])
 	name, key, ok := bytes.Cut(b[1:], []byte{0})
 	if !ok || len(key) < 2 || int(binary.BigEndian.Uint16(key)) != len(key)-2 {
-		return Subject{}, bad
+		return Subject{}, bad()
 	}
 	s := Subject{kind: kind, key: string(key[2:])}
 	switch kind {
 	case KindAccount:
 		c, err := flow.ParseChain(string(name))
 		if err != nil {
-			return Subject{}, fmt.Errorf("%w: %w", bad, err)
+			return Subject{}, fmt.Errorf("%w: %w", bad(), err)
 		}
 		a, err := flow.AccountFromKey(c, s.key)
 		return OfAccount(a), err
@@ -50,5 +50,5 @@ func SubjectFromBinary(b []byte) (Subject, error) {
 			return s, nil
 		}
 	}
-	return Subject{}, bad
+	return Subject{}, bad()
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -251,7 +253,7 @@ func (l *lister) from(s attribute.Source) {
 }
 
 // where names a line of the file.
-func (l *lister) where(line int) string { return fmt.Sprintf("%s:%d", l.name, line) }
+func (l *lister) where(line int) string { return l.name + ":" + strconv.Itoa(line) }
 
 // refuse puts a row in quarantine.
 func (l *lister) refuse(where, what string, reason attribute.Reason, format string, args ...any) error {
@@ -289,6 +291,9 @@ func (l *lister) take(where, what string, labels ...attribute.Label) error {
 	}
 	l.Rows++
 	l.Taken++
+	if len(l.Labels)+len(labels) > cap(l.Labels) { // labels are large: move them few times
+		l.Labels = slices.Grow(l.Labels, len(l.Labels)+len(labels)+1)
+	}
 	l.Labels = append(l.Labels, labels...)
 	if len(l.Labels) > l.config.MaxLabels {
 		return fmt.Errorf("%s: %w: more than %d labels", where, ErrSize, l.config.MaxLabels)

@@ -126,13 +126,16 @@ func (s *Store) Import(l *attribute.Listing, o Options) (Report, error) {
 	return r, s.unmark()
 }
 
+// batchRoom is about what a label takes in a batch, in bytes: a batch that grows is copied again and again.
+const batchRoom = 128
+
 func (s *Store) commit(plan *attribute.Plan, l *attribute.Listing, r Report, generation uint64) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("labels of %s: %w", l.Source.ID, err)
 		}
 	}()
-	b := s.db.NewBatch()
+	b := s.db.NewBatchWithSize(batchRoom * (plan.Stored() + len(plan.Ended)))
 	defer b.Close()
 	known := len(s.list)
 	defer func() {
