@@ -108,6 +108,9 @@ func (c *Case) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
 			return err
 		}
 	}
+	if len(ledgers) == 0 {
+		return nil
+	}
 	c.feed.turn()
 	_, err := c.feed.eat(ctx, g, &tx, ledgers)
 	return err

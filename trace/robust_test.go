@@ -465,3 +465,25 @@ func (t Theft) mustPlain(tb testing.TB) []plainSource {
 	}
 	return plain
 }
+
+func TestACaseDoesNotMindOtherChains(t *testing.T) {
+	txs := accountStory("victim>a 100\na>b 1\n")
+	c, err := New(Theft{"here", []Source{Holding{who(textChain, "a"), coinAsset, num(100), flow.Pos{Height: 2}}}}, exact(FIFO))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := c.Snapshot()
+	for _, tx := range txs {
+		tx.Point.Chain = flow.Ethereum
+		if err := c.Apply(t.Context(), nil, tx); err != nil {
+			t.Error(err)
+		}
+	}
+	c.Final(flow.Ethereum, flow.Pos{Height: 9})
+	if err := c.Undo(flow.Ethereum, flow.Pos{}); err != nil {
+		t.Error(err)
+	}
+	if !bytes.Equal(c.Snapshot(), before) {
+		t.Error("a transaction of another chain changed the case")
+	}
+}
