@@ -315,7 +315,10 @@ func (d *decoder) edges(edges *edgeList, ways *ways) {
 			From: d.account(), FromCoin: d.coin(), To: d.account(), ToCoin: d.coin(), Asset: d.asset(),
 			Amount: d.amount(), Units: d.amount(), Claim: d.amount(), Line: d.int(), Sink: Sink(d.text()), Swap: SwapSide(d.text()),
 		}
-		edges.push(carried{ways.of(&edge), edge.Units, edge.Claim})
+		c := carried{units: edge.Units, claim: edge.Claim}
+		edge.Units, edge.Claim = flow.Amount{}, flow.Amount{}
+		c.way = ways.of(&edge)
+		edges.push(c)
 	}
 }
 

@@ -87,26 +87,26 @@ func (l *Ledger) edge(e *event, t *leg, s Segment, sink Sink, route *router) {
 		var first Segment
 		first, s = s.split(units)
 		g := &e.givers[giver]
-		edge := Edge{
+		way := Edge{
 			Tx: e.tx.ID, At: e.real, Time: e.tx.Point.Time, Index: e.index,
 			From: g.account, FromCoin: g.coin, To: t.account, ToCoin: t.coin,
-			Asset: e.asset, Amount: t.amount, Units: first.Units, Claim: first.Claim, Line: s.Line, Sink: sink,
+			Asset: e.asset, Amount: t.amount, Line: s.Line, Sink: sink,
 		}
 		if e.back {
-			edge.From, edge.FromCoin, edge.To, edge.ToCoin = t.account, t.coin, g.account, g.coin
+			way.From, way.FromCoin, way.To, way.ToCoin = t.account, t.coin, g.account, g.coin
 		}
-		l.addEdge(&edge)
+		l.addEdge(&way, first)
 	}
 }
 
-// addEdge appends an edge, or adds it to the last one if the two differ in their claims alone.
-func (l *Ledger) addEdge(edge *Edge) {
-	if last := l.edges.lastAt(edge.At); last != nil && last.way.follows(edge) {
-		last.units = addCapped(last.units, edge.Units)
-		last.claim, _ = last.claim.Add(edge.Claim) // at most what was stolen
+// addEdge appends an edge, which takes a way and carries a segment, or adds it to the last one if that took the same way.
+func (l *Ledger) addEdge(way *Edge, s Segment) {
+	if last := l.edges.lastAt(way.At); last != nil && last.way.follows(way) {
+		last.units = addCapped(last.units, s.Units)
+		last.claim, _ = last.claim.Add(s.Claim) // at most what was stolen
 		return
 	}
-	l.edges.push(carried{l.book.ways.of(edge), edge.Units, edge.Claim})
+	l.edges.push(carried{l.book.ways.of(way), s.Units, s.Claim})
 }
 
 // carried is claim that a ledger has seen on its way.
@@ -127,21 +127,19 @@ type ways struct {
 	next  int // the one that is likely to be taken next
 }
 
-// of is the way of an edge: the next one if it is the same, or else a new one.
+// of is the same way as e, in memory of its own: the next one if it is that, or else a new one.
 func (w *ways) of(e *Edge) *Edge {
-	way := *e
-	way.Units, way.Claim = flow.Amount{}, flow.Amount{}
 	if len(w.taken) > 0 && w.taken[0].At != e.At {
 		clear(w.taken)
 		w.taken, w.next = w.taken[:0], 0
 	}
-	if w.next < len(w.taken) && *w.taken[w.next] == way {
+	if w.next < len(w.taken) && *w.taken[w.next] == *e {
 		known := w.taken[w.next]
 		w.next = (w.next + 1) % len(w.taken)
 		return known
 	}
 	known := new(Edge)
-	*known = way
+	*known = *e
 	w.taken, w.next = append(w.taken, known), 0
 	return known
 }

@@ -69,14 +69,14 @@ func (n *line) dustFloor(share int64) flow.Amount {
 	return n.floor
 }
 
-// A record is what the ledger knows of one holder that claim has ever reached.
+// A record is what the ledger knows of one holder that claim has ever reached. What every movement looks at comes first.
 type record struct {
 	*row
+	state State
 	stats
 	kept   uint64 // the last turn of the journal in which stats were kept
 	paying bool   // during one event: it has paid, and what it has left is known
-	state  State
-	got    []got // claim ever received, for each line
+	got    []got  // claim ever received, for each line
 	// room is where got and the segments of state begin: most holders have no more.
 	room struct {
 		segments [2]Segment
@@ -152,6 +152,7 @@ type scratch struct {
 	taken   [][]Segment
 	paying  []*record
 	payers  []*record // behind each giver
+	clean   [1]Segment
 }
 
 func newLedger(p Policy, c flow.Chain, sources []plainSource, o *Options) *Ledger {

@@ -204,7 +204,7 @@ func (l *Ledger) receiveClean(e *event) {
 			first = false
 		}
 		if l.policy != Poison {
-			l.put(r, []Segment{{Units: t.amount}})
+			l.putClean(e, r, t.amount)
 		}
 	}
 }
@@ -440,7 +440,7 @@ func (l *Ledger) deliver(e *event, i, hops int, route *router) {
 	if tainted == 0 || sink != "" { // what arrives without a claim is clean money to one who holds some
 		if !e.utxo && !t.amount.IsZero() && l.policy != Poison {
 			if r != nil && (r.isLive() || r.paying) && !r.outflow && !r.frozen {
-				l.put(r, []Segment{{Units: t.amount}})
+				l.putClean(e, r, t.amount)
 			}
 		}
 	}
@@ -552,6 +552,12 @@ func (l *Ledger) put(r *record, segs []Segment) {
 			FIFO.Put(&r.state, []Segment{s})
 		}
 	}
+}
+
+// putClean adds clean money to a record.
+func (l *Ledger) putClean(e *event, r *record, v flow.Amount) {
+	e.work.clean[0] = Segment{Units: v}
+	l.put(r, e.work.clean[:])
 }
 
 // receive counts arriving claim; the caller has called touch.

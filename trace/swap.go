@@ -387,8 +387,8 @@ func (l *Ledger) swapEdge(e *event, from, to flow.Account, amount flow.Amount, s
 	}
 	l.addEdge(&Edge{
 		Tx: e.tx.ID, At: e.real, Time: e.tx.Point.Time, Index: e.index, From: from, To: to,
-		Asset: e.asset, Amount: amount, Units: s.Units, Claim: s.Claim, Line: s.Line, Sink: sink, Swap: side,
-	})
+		Asset: e.asset, Amount: amount, Line: s.Line, Sink: sink, Swap: side,
+	}, s)
 }
 
 // clean is how much of it is not stolen.

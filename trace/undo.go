@@ -11,13 +11,11 @@ import (
 var ErrUndo = errors.New("deeper than the undo log")
 
 // A journal holds the way back of all ledgers of a book: what each change has overwritten, and marks between the
-// transactions. The changes lie in one list for each kind, and steps says in which order they came. What needs no
-// pointer has none, so that the collector need not look at it.
+// transactions. The changes lie in one list for each kind, and steps says in which order they came.
 type journal struct {
 	ledgers  []*Ledger
 	steps    []step
-	stats    []stats
-	touched  []*record // whose stats they were
+	stats    []oldStats
 	got      []oldGot
 	segments []oldSegment
 	records  []ledgerRecord
@@ -48,6 +46,11 @@ const (
 	followEnded // records
 	other       // rest
 )
+
+type oldStats struct {
+	record *record
+	stats  stats
+}
 
 type oldGot struct {
 	record *record
@@ -97,8 +100,7 @@ func (l *Ledger) touch(r *record) {
 	if !l.log.off && r.kept != l.log.turn {
 		r.kept = l.log.turn
 		l.log.steps = append(l.log.steps, statsChanged)
-		l.log.stats = append(l.log.stats, r.stats)
-		l.log.touched = append(l.log.touched, r)
+		l.log.stats = append(l.log.stats, oldStats{r, r.stats})
 	}
 }
 
@@ -165,7 +167,6 @@ func (j *journal) forget(n int) {
 	}
 	j.steps = dropFirst(j.steps, to.steps)
 	j.stats = dropFirst(j.stats, to.stats)
-	j.touched = dropFirst(j.touched, to.stats)
 	j.got = dropFirst(j.got, to.got)
 	j.segments = dropFirst(j.segments, to.segments)
 	j.records = dropFirst(j.records, to.records)
@@ -215,7 +216,8 @@ func (j *journal) undoLast() {
 	for len(j.steps) > m.steps {
 		switch what := pop(&j.steps); what {
 		case statsChanged:
-			pop(&j.touched).stats = pop(&j.stats)
+			old := pop(&j.stats)
+			old.record.stats = old.stats
 		case gotChanged:
 			old := pop(&j.got)
 			if r := old.record; old.i == len(r.got)-1 && old.got.line == 0 {
