@@ -26,19 +26,19 @@ type Config struct {
 
 // A Space is how much room a disk has, in bytes.
 type Space struct {
-	Free  uint64 // for this program: without what is kept for the system's owner
-	Total uint64
+	Free  uint64 `json:"free"` // for this program: without what is kept for the system's owner
+	Total uint64 `json:"total"`
 }
 
 // A State is what a Guard saw when it looked last.
 type State struct {
 	Space
-	Low     bool      // there is too little room: who asks waits
-	Since   time.Time // since when it is as Low says
-	Ballast uint64    // bytes that Release would free
+	Low     bool      `json:"low"`     // there is too little room: who asks waits
+	Since   time.Time `json:"since"`   // since when it is as Low says
+	Ballast uint64    `json:"ballast"` // bytes that Release would free
 	// Trouble says why the disk could not be asked or the ballast not be made; empty if all is well.
-	Trouble string
-	Looked  time.Time
+	Trouble string    `json:"trouble,omitempty"`
+	Looked  time.Time `json:"looked"`
 }
 
 // A Guard watches the disk that a folder is on. Below Config.Low it lets nobody on until Config.Resume is free again.
