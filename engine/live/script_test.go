@@ -349,6 +349,9 @@ func leavesTheSame(t *testing.T, all []turn) {
 	s.set(b)
 	r.at(s.head)
 	r.agree(e, len(rows), "after all turns")
+	if said, kept := e.standing(t), r.standing(); !slices.Equal(said, kept) {
+		t.Errorf("the messages say that these findings stand:\n%s\nthe outbox says:\n%s", strings.Join(said, "\n"), strings.Join(kept, "\n"))
+	}
 	if got, want := dump(t, r.st), s.filled(t); got != want {
 		t.Error(storetest.Difference(got, want))
 	}
