@@ -30,6 +30,20 @@ import (
 // exposition is /metrics of a Live that follows a chain, has told somebody something, and has a node that is down.
 func exposition(t *testing.T) string {
 	t.Helper()
+	return get(t, smallLive(t), "/metrics").Body.String()
+}
+
+// get asks a Live as a browser does.
+func get(t *testing.T, l *live.Live, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	l.Handler(nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
+}
+
+// smallLive follows a small chain, has told somebody about it, and has a node of another chain that is down.
+func smallLive(t *testing.T) *live.Live {
+	t.Helper()
 	leaveNothing(t)
 	dir := t.TempDir()
 	c, err := config.Parse([]byte(`store: .
@@ -67,17 +81,13 @@ lists: [{name: treasury, accounts: ["text:eth:treasury"], severity: high}]
 			t.Error(err)
 		}
 	})
-	read := func() string {
-		w := httptest.NewRecorder()
-		l.Handler(nil).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		return w.Body.String()
-	}
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
-		if text := read(); strings.Contains(text, "spoor_alert_lead_seconds_bucket") {
-			return text
+		text := get(t, l, "/metrics").Body.String()
+		if strings.Contains(text, "spoor_alert_lead_seconds_bucket") && strings.Contains(text, `spoor_node_up{chain="eip155:1",node="127.0.0.1:1"} 0`) {
+			return l
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("nobody was told:\n%s", read())
+			t.Fatalf("nobody was told, or the node that is down is up:\n%s", text)
 		}
 	}
 }
