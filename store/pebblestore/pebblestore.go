@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -95,7 +96,7 @@ type Store struct {
 
 var errClosed = errors.New("the store is closed")
 
-// Open opens the store in dir, which is made if it is not there. A store is open once at a time. Errors: store.ErrFormat.
+// Open opens the store in dir, which is made if it is not there. A store is open once at a time. Errors: store.ErrFormat, store.ErrFull.
 func Open(dir string, o Options) (*Store, error) {
 	s := &Store{dir: dir, o: o.withDefaults(), lanes: map[flow.Chain]*lane{}, shown: map[flow.Chain]*view{}, runs: map[flow.Chain][]*run{}}
 	if err := s.open(); err != nil {
@@ -123,6 +124,17 @@ func (s *Store) open() (err error) {
 	if err := fs.MkdirAll(s.foldDir(), 0o755); err != nil {
 		return err
 	}
+	need, err := openRoom(fs, s.dir)
+	if err != nil {
+		return err
+	}
+	free, err := s.free()
+	if err != nil {
+		return fmt.Errorf("room on the disk: %w", err)
+	}
+	if free < need {
+		return fmt.Errorf("%w: %d bytes are free, to open it needs %d: make room there and try again", store.ErrFull, free, need)
+	}
 	cache := pebble.NewCache(s.o.CacheBytes)
 	defer cache.Unref()
 	s.opts = s.pebbleOptions(cache)
@@ -133,6 +145,26 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	return s.readLanes()
+}
+
+// openRoom is how many bytes Pebble may write when it opens: it tries again and again, for ever, where the disk is full.
+func openRoom(fs vfs.FS, dir string) (uint64, error) {
+	need := uint64(1 << 20)
+	names, err := fs.List(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".log") {
+			continue
+		}
+		info, err := fs.Stat(fs.PathJoin(dir, name))
+		if err != nil {
+			return 0, err
+		}
+		need += uint64(info.Size()) // what is in it goes into a table
+	}
+	return need, nil
 }
 
 // makeFolder makes a folder, and those above it that are not there, so that a crash does not take them with all that is

@@ -177,7 +177,7 @@ func TestFullAnywhere(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(6) {
 		rnd := rand.New(rand.NewPCG(seed, 11))
-		rate := 3
+		rate := 0 // of moments without room
 		free := func() (uint64, error) {
 			if rate > 0 && rnd.IntN(rate) == 0 {
 				return 0, nil
@@ -186,6 +186,7 @@ func TestFullAnywhere(t *testing.T) {
 		}
 		o := Options{Bulk: seed%2 == 1, SegmentMovements: 8, MinFreeBytes: 1, freeSpace: free, FS: vfs.NewMem()}
 		s, m, c := openMem(t, o), storetest.NewSeededMaker(seed), storetest.Ethereum
+		rate = 3
 		final, full := uint64(0), 0
 		check := func(what string, err error) bool {
 			t.Helper()
@@ -382,6 +383,28 @@ func TestHub(t *testing.T) {
 		t.Fatalf("the last 10 entries of %d in the segments: %d, read among %d, %v", len(all), len(e.entries), cap(e.piece), err)
 	}
 	if err := errors.Join(e.r.close(), snap.Close(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenWithoutRoom(t *testing.T) {
+	free := uint64(1 << 40)
+	o := Options{MinFreeBytes: 1, freeSpace: func() (uint64, error) { return free, nil }, FS: vfs.NewMem()}
+	s, m := openMem(t, o), storetest.NewSeededMaker(4)
+	if n, err := s.Append(t.Context(), []flow.Block{m.Next(storetest.Ethereum)}); n != 1 || err != nil {
+		t.Fatalf("append = %d, %v", n, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	free = 1 << 19
+	if _, err := Open("store", o); !errors.Is(err, store.ErrFull) {
+		t.Fatalf("open on a full disk: %v; want ErrFull, and not to wait for ever", err)
+	}
+	free = 1 << 40
+	s = openMem(t, o)
+	compare(t, "with room again", s, replayed(t, chains{storetest.Ethereum: m.Blocks(storetest.Ethereum)}))
+	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
 }
