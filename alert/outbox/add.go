@@ -50,7 +50,7 @@ func (o *Outbox) put(ctx context.Context, at flow.Point, alerts []alert.Alert, n
 		if c.Empty() {
 			return nil
 		}
-		return o.room()
+		return o.room(o.cfg.MinFree)
 	})
 	if err != nil {
 		return fmt.Errorf("add %d alerts of %s: %w", len(alerts), at, err)
@@ -75,16 +75,16 @@ func (o *Outbox) write(ctx context.Context, f func(c *change, now time.Time) err
 	return o.commit(c, true)
 }
 
-// room checks that the disk has room, before Pebble finds out that it has none.
-func (o *Outbox) room() error {
+// room checks that so many bytes are free on the disk, before Pebble finds out that they are not.
+func (o *Outbox) room(need uint64) error {
 	disk, err := o.cfg.FS.GetDiskUsage(o.dir)
 	switch {
 	case errors.Is(err, vfs.ErrUnsupported):
 		return nil
 	case err != nil:
 		return fmt.Errorf("room on the disk: %w", err)
-	case disk.AvailBytes < o.cfg.MinFree:
-		return fmt.Errorf("%w: %d MiB are free, at least %d must be", ErrFull, disk.AvailBytes>>20, o.cfg.MinFree>>20)
+	case disk.AvailBytes < need:
+		return fmt.Errorf("%w: %d MiB are free, at least %d must be", ErrFull, disk.AvailBytes>>20, need>>20)
 	}
 	return nil
 }

@@ -434,3 +434,21 @@ func TestNewFoldersSurviveACrash(t *testing.T) {
 	}
 	must(t, errors.Join(after.Close(), o.Close()))
 }
+
+func TestOpenWithoutRoom(t *testing.T) {
+	free := uint64(1 << 40)
+	c := to()
+	c.FS = small{c.FS, &free}
+	o, err := Open("outbox", c)
+	must(t, err)
+	must(t, o.Add(t.Context(), at(1), []alert.Alert{found("k", finding.High)}))
+	must(t, o.Close())
+	free = 1 << 19
+	if _, err := Open("outbox", c); !errors.Is(err, ErrFull) {
+		t.Errorf("open on a full disk: %v; want ErrFull, and not to wait for ever", err)
+	}
+	free = 1 << 40
+	o, err = Open("outbox", c)
+	must(t, err)
+	must(t, o.Close())
+}

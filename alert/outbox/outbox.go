@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,7 +26,7 @@ var (
 	ErrFormat = errors.New("another format version of the outbox")
 	// ErrDamaged is returned for contents that the outbox did not write.
 	ErrDamaged = errors.New("the outbox is damaged")
-	// ErrFull is returned by Add where the disk has too little room. Nothing of what was given is kept then.
+	// ErrFull is returned by Add and Open where the disk has too little room. Nothing of what was given to Add is kept then.
 	ErrFull = errors.New("too little room on the disk of the outbox")
 	// ErrBroken is returned by everything after a write to the disk has failed: what was acknowledged is safe, and the
 	// outbox has to be closed and opened again.
@@ -108,7 +109,7 @@ type Outbox struct {
 	running  bool             // guarded by mu: Deliver runs
 }
 
-// Open opens the outbox of a folder, which is made if it is not there. Errors: ErrInUse, ErrFormat, ErrDamaged, and
+// Open opens the outbox of a folder, which is made if it is not there. Errors: ErrInUse, ErrFormat, ErrDamaged, ErrFull, and
 // what is wrong with the configuration.
 func Open(dir string, c Config) (*Outbox, error) {
 	o := &Outbox{dir: dir, cfg: c.withDefaults(), books: map[string]*book{}, changed: make(chan struct{})}
@@ -137,6 +138,13 @@ func (o *Outbox) open() (err error) {
 			err = errors.Join(err, o.Close())
 		}
 	}()
+	need, err := openRoom(fs, o.dir)
+	if err == nil {
+		err = o.room(need)
+	}
+	if err != nil {
+		return err
+	}
 	cache := pebble.NewCache(64 << 20) // Pebble takes the room of what is not yet in tables from it
 	defer cache.Unref()
 	options := &pebble.Options{FS: fs, Cache: cache, Lock: o.lock, FormatMajorVersion: formatMajor, Logger: silent{}, MemTableSize: 8 << 20}
@@ -172,6 +180,26 @@ func (o *Outbox) open() (err error) {
 	}
 	o.configure(o.cfg.Routes, o.cfg.Sinks)
 	return nil
+}
+
+// openRoom is how many bytes Pebble may write when it opens: it tries again and again, for ever, where the disk is full.
+func openRoom(fs vfs.FS, dir string) (uint64, error) {
+	need := uint64(1 << 20)
+	names, err := fs.List(dir)
+	if err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		if !strings.HasSuffix(name, ".log") {
+			continue
+		}
+		info, err := fs.Stat(fs.PathJoin(dir, name))
+		if err != nil {
+			return 0, err
+		}
+		need += uint64(info.Size()) // what is in it goes into a table
+	}
+	return need, nil
 }
 
 // makeFolder makes a folder, and those above it that are not there, so that a crash does not take them with all that is
