@@ -53,14 +53,14 @@ func TestNoRoom(t *testing.T) {
 		held   bool   // the ballast is, all the time
 		at     uint64 // the tip from which on it is so
 	}{
-		"guard":  {free: 900, outbox: 1, held: true, at: 8}, // below what the guard wants
-		"store":  {free: 1030, outbox: 1, at: 8},            // enough for the guard, and too little for a block
-		"outbox": {free: 100_000, outbox: 200_000, at: 8},   // enough for the block, and too little for its alerts
-		"start":  {free: 100_000, outbox: 200_000},          // too little to begin with
+		"guard":  {free: 900, outbox: 1, held: true, at: 8},       // below what the guard wants
+		"store":  {free: 1030, outbox: 1, at: 8},                  // enough for the guard, and too little for a block
+		"outbox": {free: 100_000_000, outbox: 200_000_000, at: 8}, // enough for the block, and too little for its alerts
+		"start":  {free: 100_000_000, outbox: 200_000_000},        // too little to begin with
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			config := crashConfig(t, "{low: 1000, resume: 300000, ballast: 2048}")
+			config := crashConfig(t, "{low: 1000, resume: 300000000, ballast: 2048}")
 			ballast := filepath.Join(config.Store, room.BallastName)
 			a := newTale(t, 1, 14)
 			var fresh []string

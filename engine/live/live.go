@@ -86,6 +86,12 @@ type Live struct {
 // Folder is where a Live keeps what it must not forget, below the folder of the store.
 func Folder(storeDir string) string { return filepath.Join(storeDir, "live") }
 
+// MakeRoom lets the ballast of a store's folder go, for who cannot open the store because the disk is full. It reports
+// whether there was one.
+func MakeRoom(storeDir string) bool {
+	return os.Remove(filepath.Join(storeDir, room.BallastName)) == nil
+}
+
 // New opens the outbox and prepares the nodes; nothing is asked of them yet. A Live that was made must be closed.
 func New(c config.Config, o Options) (l *Live, err error) {
 	l = &Live{options: o, now: o.Now, log: o.Log, store: &oneWriter{Store: o.Store}, config: c, trouble: map[string]string{},

@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"github.com/spoor-dev/spoor/store"
-	"github.com/spoor-dev/spoor/store/pebblestore"
 )
 
 // storeToServe opens the store that a server asks; nil if there is none. With --watch that is the one of the
@@ -34,7 +33,7 @@ func (p *program) storeToServe(ctx context.Context, f *serveFlags) (st store.Sto
 		return nil, nil, err
 	}
 	f.store = c.Store
-	opened, err := pebblestore.Open(c.Store, pebblestore.Options{})
+	opened, err := openLive(c.Store)
 	if err != nil {
 		return nil, nil, err
 	}

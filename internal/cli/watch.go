@@ -124,12 +124,21 @@ func (p *program) runWatch(ctx context.Context, f watchFlags, args []string) (er
 	if err != nil {
 		return err
 	}
-	st, err := pebblestore.Open(c.Store, pebblestore.Options{})
+	st, err := openLive(c.Store)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, st.Close()) }()
 	return p.runLive(ctx, c, st, f, args)
+}
+
+// openLive opens a store to follow chains. Where the disk is too full for that it takes the room of the ballast.
+func openLive(dir string) (*pebblestore.Store, error) {
+	st, err := pebblestore.Open(dir, pebblestore.Options{})
+	if errors.Is(err, store.ErrFull) && live.MakeRoom(dir) {
+		return pebblestore.Open(dir, pebblestore.Options{})
+	}
+	return st, err
 }
 
 // runLive does what a configuration says with an open store, until ctx is done.
