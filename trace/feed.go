@@ -117,8 +117,8 @@ func (f *feeder) movements(ctx context.Context, g Balancer, tx *flow.Tx, ledgers
 			}
 			f.shown = i + 1
 		}
+		f.event.swaps = f.exchanges(ledgers[0].options.Swaps, tx)
 		for _, l := range ledgers {
-			f.event.swaps = f.exchanges(l.options.Swaps, tx)
 			if err := l.move(&f.event); err != nil {
 				return fmt.Errorf("%s: apply: %w", l.policy, err)
 			}
@@ -153,13 +153,13 @@ func touched(m *flow.Movement, ledgers []*Ledger) bool {
 		return false
 	}
 	for i := range m.In {
-		if !m.In[i].Amount.IsZero() && anyLive(&m.In[i], m.Asset, ledgers) {
+		if !m.In[i].Amount.IsZero() && ledgers[0].book.anyLive(&m.In[i], m.Asset) {
 			return true
 		}
 	}
 	floor := ledgers[0].options.Dust[m.Asset]
 	for i := range m.Out {
-		if v := m.Out[i].Amount; !v.IsZero() && !v.Less(floor) && anyLive(&m.Out[i], m.Asset, ledgers) {
+		if v := m.Out[i].Amount; !v.IsZero() && !v.Less(floor) && ledgers[0].book.anyLive(&m.Out[i], m.Asset) {
 			return true
 		}
 	}
@@ -171,18 +171,17 @@ func touched(m *flow.Movement, ledgers []*Ledger) bool {
 	return false
 }
 
-// anyLive reports whether one of the ledgers of a book follows who is behind a leg.
-func anyLive(leg *flow.Leg, a flow.Asset, ledgers []*Ledger) bool {
-	w := ledgers[0].book.rows[accountKey{leg.Account, a}]
+// anyLive reports whether one of the ledgers follows who is behind a leg.
+func (b *book) anyLive(leg *flow.Leg, a flow.Asset) bool {
+	w := b.rows[accountKey{leg.Account, a}]
 	if w == nil {
 		return false
 	}
-	for _, l := range ledgers {
-		if r := l.recordOf(w); r != nil && r.isLive() {
-			return true
-		}
+	live := false
+	for _, r := range w.records { // all of them: to wait for the memory of four records at once is to wait once
+		live = r != nil && r.isLive() || live
 	}
-	return false
+	return live
 }
 
 // begin starts the next sources whose place is reached; it reports whether there were any.
