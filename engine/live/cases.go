@@ -227,13 +227,25 @@ func (l *Live) remake(ctx context.Context, changed bool, filled flow.Point) erro
 		}
 	}
 	defer l.busy.Store(nil)
+	var opened []alert.Alert
 	for i, oc := range l.cases {
 		oc.open = false
 		what := fmt.Sprintf("case %s is being opened, %d of %d", oc.id, i+1, len(l.cases))
 		l.busy.Store(&what)
-		if err := l.openCase(ctx, w, oc, starts); err != nil {
+		a, err := l.openCase(ctx, w, oc, starts)
+		if err != nil {
 			return err
 		}
+		if oc.open {
+			opened = append(opened, a)
+		}
+	}
+	if err := l.addOpened(ctx, opened); err != nil {
+		for _, oc := range l.cases { // as long as nobody was told
+			l.watch.Close(oc.id)
+			oc.open = false
+		}
+		return err
 	}
 	now := l.questions()
 	for _, oc := range l.cases {
@@ -410,12 +422,13 @@ func blocksOf(ctx context.Context, s store.Snapshot, c flow.Chain, from, to uint
 	}
 }
 
-// openCase opens a case where it can be, and says why where it cannot. Errors are of the store. l.mu is held.
-func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts []watch.Start) error {
+// openCase opens a case where it can be, and says why where it cannot; what it returns is to be told where it is open.
+// Errors are of the store. l.mu is held.
+func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts []watch.Start) (a alert.Alert, err error) {
 	oc.reopen = ""
 	theft, _, err := engine.Resolve(ctx, w.s, oc.theft, l.onlyChain(), l.labels)
 	if err != nil {
-		return l.waitsFor(oc, err)
+		return a, l.waitsFor(oc, err)
 	}
 	if theft.Name == "" {
 		theft.Name = oc.id
@@ -427,22 +440,32 @@ func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts []wa
 		}
 	}
 	if c.Since, err = begins(ctx, w.s, theft); err != nil {
-		return l.waitsFor(oc, err)
+		return a, l.waitsFor(oc, err)
 	}
 	o := trace.Options{UndoDepth: undoTransactions, Budget: trace.Budget{Transactions: oc.budget}}
 	if c.Theft, c.Options, oc.doubts, err = engine.Prepare(ctx, w.s, theft, o, l.labels); err != nil {
-		return l.waitsFor(oc, err)
+		return a, l.waitsFor(oc, err)
 	}
 	opened, err := l.watch.Open(ctx, w, c, starts...)
 	if err != nil {
-		return l.waitsFor(oc, err)
+		return a, l.waitsFor(oc, err)
 	}
 	oc.open, oc.waits, oc.partial, oc.since = true, "", opened.Partial, l.now()
 	opened.Alert.Made, opened.Alert.Seen = l.now(), l.now()
-	if err := l.outbox.Add(ctx, opened.Alert.At, []alert.Alert{opened.Alert}); err != nil {
-		l.watch.Close(oc.id)
-		oc.open = false
-		return err
+	return opened.Alert, nil
+}
+
+// addOpened keeps what people are to be told of cases that were opened: those of one place in one write.
+func (l *Live) addOpened(ctx context.Context, all []alert.Alert) error {
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && all[n].At == all[0].At {
+			n++
+		}
+		if err := l.outbox.Add(ctx, all[0].At, all[:n]); err != nil {
+			return err
+		}
+		all = all[n:]
 	}
 	return nil
 }
@@ -589,8 +612,16 @@ func (l *Live) openWaiting(ctx context.Context) error {
 		}
 		what := fmt.Sprintf("case %s is being opened", oc.id)
 		l.busy.Store(&what)
-		if err := l.openCase(ctx, w, oc, starts); err != nil {
+		a, err := l.openCase(ctx, w, oc, starts)
+		if err != nil {
 			return err
+		}
+		if oc.open {
+			if err := l.addOpened(ctx, []alert.Alert{a}); err != nil {
+				l.watch.Close(oc.id)
+				oc.open = false
+				return err
+			}
 		}
 		if oc.open && oc.knew == nil {
 			oc.knew = l.watch.Tips()
