@@ -99,7 +99,7 @@ func (s *station) end() error {
 func (s *station) close() error { return errors.Join(s.end(), s.hook.close()) }
 
 // patience is how long something may take that has to happen.
-const patience = 10 * time.Second
+const patience = 5 * time.Minute
 
 // until waits until something is so.
 func (s *station) until(ctx context.Context, what string, every time.Duration, holds func() (bool, error)) error {
@@ -132,7 +132,7 @@ func (s *station) at(ctx context.Context, height uint64) error {
 // opened waits until so many cases are open.
 func (s *station) opened(ctx context.Context, n int) error {
 	why := ""
-	err := s.until(ctx, fmt.Sprintf("%d open cases", n), time.Millisecond, func() (bool, error) {
+	err := s.until(ctx, fmt.Sprintf("%d open cases", n), 20*time.Millisecond, func() (bool, error) {
 		st, err := s.live.State()
 		if err != nil || len(st.Cases) != n {
 			return false, err
