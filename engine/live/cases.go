@@ -363,6 +363,10 @@ func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts []wa
 	if theft.Name == "" {
 		theft.Name = oc.id
 	}
+	if chain, missing := unseenChain(theft, starts); missing {
+		oc.waits = fmt.Sprintf("no block of %s has been taken in yet", chain)
+		return a, nil
+	}
 	c := watch.Case{ID: oc.id}
 	for _, s := range theft.Sources {
 		if out, ok := s.(trace.Outflow); ok && out.Asset.IsZero() {
@@ -383,6 +387,24 @@ func (l *Live) openCase(ctx context.Context, w *world, oc *openCase, starts []wa
 	oc.open, oc.waits, oc.partial, oc.since = true, "", opened.Partial, l.now()
 	opened.Alert.Made, opened.Alert.Seen = l.now(), l.now()
 	return opened.Alert, nil
+}
+
+// unseenChain is a chain of a theft of which the store holds no block yet.
+func unseenChain(t trace.Theft, starts []watch.Start) (c flow.Chain, missing bool) {
+	for _, src := range t.Sources {
+		switch src := src.(type) {
+		case trace.Outflow:
+			c = src.Account.Chain()
+		case trace.Holding:
+			c = src.Account.Chain()
+		case trace.Coin:
+			c = src.Account.Chain()
+		}
+		if !slices.ContainsFunc(starts, func(s watch.Start) bool { return s.Chain == c }) {
+			return c, true
+		}
+	}
+	return c, false
 }
 
 // addOpened keeps what people are to be told of cases that were opened: those of one place in one write.
