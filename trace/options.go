@@ -33,7 +33,7 @@ type Options struct {
 	Budget Budget
 	// Page is the most movements of one account that are asked for at once; 1024 if 0.
 	Page int
-	// UndoDepth is how many of the last transactions that mattered a Ledger can take back; none if 0. Final forgets them sooner.
+	// UndoDepth is how many of the last transactions that mattered to a Case can be taken back; none if 0. Final forgets them sooner.
 	UndoDepth int
 }
 
