@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spoor-dev/spoor/finding"
 	"go.yaml.in/yaml/v3"
@@ -82,8 +83,18 @@ func looks() []struct {
 //go:embed rules/*.yaml
 var files embed.FS
 
-// Rules are the rules of Spoor with their own parameters, in the order of their names.
+// Rules are the rules of Spoor with their own parameters, in the order of their names. They are the caller's to change.
 func Rules() []Rule {
+	rules := slices.Clone(shipped())
+	for i := range rules {
+		r := &rules[i]
+		r.Parameters, r.FalseAlarms, r.Sources = slices.Clone(r.Parameters), slices.Clone(r.FalseAlarms), slices.Clone(r.Sources)
+	}
+	return rules
+}
+
+// shipped reads the rule files, once: a thousand open cases ask for them.
+var shipped = sync.OnceValue(func() []Rule {
 	var rules []Rule
 	for _, l := range looks() {
 		name := "rules/" + l.id + ".yaml"
@@ -105,7 +116,7 @@ func Rules() []Rule {
 		rules = append(rules, r)
 	}
 	return rules
-}
+})
 
 // parseRule reads a rule file. Unknown keys are errors.
 func parseRule(name string, text []byte) (Rule, error) {
