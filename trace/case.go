@@ -112,7 +112,7 @@ func (c *Case) Apply(ctx context.Context, g Balancer, tx flow.Tx) error {
 		return nil
 	}
 	c.feed.turn()
-	_, err := c.feed.eat(ctx, g, &tx, ledgers)
+	_, err := c.feed.eat(ctx, g, &tx, ledgers, nil)
 	return err
 }
 

@@ -62,7 +62,8 @@ type seat struct {
 	number  uint32
 	at      *part
 	ledgers []*Ledger
-	turn    uint64 // of the last transaction in which it was found
+	turn    uint64   // of the last transaction in which it was found
+	hits    []uint32 // the movements in which it was found then
 	aside   error
 	asideAt flow.Pos // the transaction that it was set aside for: undone, it comes back
 	stuck   bool     // aside, and no undo brings it back

@@ -19,14 +19,14 @@ func (w *worker) find(p *part, tx *flow.Tx) {
 	for i := range tx.Movements {
 		m := &tx.Movements[i]
 		for n := range m.Spent {
-			w.look(x, x.coin(&m.Spent[n]))
+			w.look(x, x.coin(&m.Spent[n]), i)
 		}
 		for n := range m.In {
-			w.look(x, x.account(m.In[n].Account))
+			w.look(x, x.account(m.In[n].Account), i)
 		}
 		if len(m.Spent) == 0 { // a coin is of interest when it is spent
 			for n := range m.Out {
-				w.look(x, x.account(m.Out[n].Account))
+				w.look(x, x.account(m.Out[n].Account), i)
 			}
 		}
 	}
@@ -36,14 +36,15 @@ func (w *worker) find(p *part, tx *flow.Tx) {
 		if p.soon.Compare(last) <= 0 {
 			for _, s := range w.desk.seats {
 				if from, ok := s.waitsFor(p); ok && from.Compare(last) <= 0 {
-					w.take(s)
+					w.take(s, 0)
 				}
 			}
 		}
 	}
 }
 
-func (w *worker) look(x *index, h uint64) {
+// look takes the seats that follow who is behind a leg of movement i.
+func (w *worker) look(x *index, h uint64, i int) {
 	if !x.mayHave(h) {
 		return
 	}
@@ -51,17 +52,20 @@ func (w *worker) look(x *index, h uint64) {
 	if !ok {
 		return
 	}
-	w.take(w.desk.seats[r.seat])
+	w.take(w.desk.seats[r.seat], i)
 	for _, r := range x.more[h] {
-		w.take(w.desk.seats[r.seat])
+		w.take(w.desk.seats[r.seat], i)
 	}
 }
 
-// take adds a seat to those that were found.
-func (w *worker) take(s *seat) {
+// take adds a seat to those that were found, with movement i.
+func (w *worker) take(s *seat, i int) {
 	if s.turn != w.turn {
-		s.turn = w.turn
+		s.turn, s.hits = w.turn, s.hits[:0]
 		w.found = append(w.found, s)
+	}
+	if n := len(s.hits); n == 0 || s.hits[n-1] < uint32(i) {
+		s.hits = append(s.hits, uint32(i))
 	}
 }
 
@@ -75,7 +79,7 @@ func (w *worker) serve(ctx context.Context, g Balancer, p *part, tx *flow.Tx) er
 	w.feed.turn()
 	replan := false
 	for n, s := range w.found {
-		changed, err := w.feed.eat(ctx, g, tx, s.ledgers)
+		changed, err := w.feed.eat(ctx, g, tx, s.ledgers, s.hits)
 		if err != nil && ctx.Err() != nil { // nobody's fault
 			for _, s := range w.found[:n+1] {
 				s.takeBack(at)

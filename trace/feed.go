@@ -70,10 +70,14 @@ func (l *Ledger) follows(tx *flow.Tx) error {
 }
 
 // eat lets the ledgers of a book eat a whole transaction, or, if there is an error, none of it; turn comes before it. It
-// reports whether anything has changed.
-func (f *feeder) eat(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger) (changed bool, err error) {
+// reports whether anything has changed. only, unless it is nil, are the movements, in their order, that have a leg of
+// somebody whom the ledgers follow before the transaction.
+func (f *feeder) eat(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger, only []uint32) (changed bool, err error) {
 	f.marked = false
-	err = f.movements(ctx, g, tx, ledgers)
+	if begins(tx, ledgers) {
+		only = nil
+	}
+	err = f.movements(ctx, g, tx, ledgers, only)
 	switch {
 	case !f.marked:
 		return false, err
@@ -96,9 +100,30 @@ func (f *feeder) mark(tx *flow.Tx, ledgers []*Ledger) {
 	ledgers[0].log.open(tx.At())
 }
 
-func (f *feeder) movements(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger) error {
+// begins reports whether a source of the ledgers begins with a transaction.
+func begins(tx *flow.Tx, ledgers []*Ledger) bool {
+	last := tx.At()
+	last.Movement = ^uint32(0)
+	for _, l := range ledgers {
+		if from, ok := l.nextSource(); ok && from.Compare(last) <= 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// movements feeds the movements of a transaction. As long as no claim has moved, the ledgers follow whom they followed
+// before it, and only those of only can touch them; behind that any may.
+func (f *feeder) movements(ctx context.Context, g Balancer, tx *flow.Tx, ledgers []*Ledger, only []uint32) error {
 	place := tx.At()
-	for i := range tx.Movements {
+	limited := only != nil
+	for i := 0; i < len(tx.Movements); i++ {
+		if limited {
+			if len(only) == 0 {
+				break
+			}
+			i, only = int(only[0]), only[1:]
+		}
 		place.Movement = uint32(i)
 		for f.begin(tx, place, ledgers) {
 			if err := f.settle(ctx, g, ledgers); err != nil {
@@ -126,6 +151,7 @@ func (f *feeder) movements(ctx context.Context, g Balancer, tx *flow.Tx, ledgers
 		if err := f.settle(ctx, g, ledgers); err != nil {
 			return err
 		}
+		limited = limited && !f.moved(ledgers)
 	}
 	if !f.marked {
 		return nil
@@ -134,6 +160,16 @@ func (f *feeder) movements(ctx context.Context, g Balancer, tx *flow.Tx, ledgers
 		l.land()
 	}
 	return f.settle(ctx, g, ledgers)
+}
+
+// moved reports whether claim has moved in one of the ledgers since the journal was opened.
+func (f *feeder) moved(ledgers []*Ledger) bool {
+	for i, l := range ledgers {
+		if l.standing() != f.before[i] {
+			return true
+		}
+	}
+	return false
 }
 
 // touched reports whether a movement can change one of the ledgers of a book. What is too small to count, and what is

@@ -137,7 +137,7 @@ func (l *Ledger) applyAlone(ctx context.Context, g Balancer, tx flow.Tx) error {
 	if err := l.follows(&tx); err != nil {
 		return err
 	}
-	_, err := new(feeder).eat(ctx, g, &tx, []*Ledger{l})
+	_, err := new(feeder).eat(ctx, g, &tx, []*Ledger{l}, nil)
 	return err
 }
 
