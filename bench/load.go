@@ -2,7 +2,9 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -117,14 +119,20 @@ func Load(ctx context.Context, dir string, shape Shape, tell Progress) (Figures,
 	return f, nil
 }
 
-// diskUse is the size of all files below dir.
+// diskUse is the size of all files below dir. A store may delete files meanwhile.
 func diskUse(dir string) (uint64, error) {
 	var sum uint64
 	err := filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
 		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err == nil {
 			sum += uint64(info.Size())
 		}
