@@ -270,6 +270,10 @@ func (s *soak) anew(ctx context.Context) error {
 			continue
 		}
 		s.quiet[i] = 0
+		// What the thief did while he moved must have been seen before nobody looks at him any more.
+		if err := s.at(ctx, s.recent[len(s.recent)-1].Point.Height); err != nil {
+			return err
+		}
 		if err := os.Remove(filepath.Join(s.cases, s.names[i]+".json")); err != nil {
 			return err
 		}
