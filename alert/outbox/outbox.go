@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/spoor-dev/spoor/alert"
+	"github.com/spoor-dev/spoor/internal/durable"
 )
 
 var (
@@ -127,7 +127,7 @@ func (o *Outbox) open() (err error) {
 		return err
 	}
 	fs := o.cfg.FS
-	if err := makeFolder(fs, o.dir); err != nil {
+	if err := durable.Make(fs, o.dir, 0o700); err != nil {
 		return err
 	}
 	if o.lock, err = pebble.LockDirectory(o.dir, fs); err != nil {
@@ -138,7 +138,7 @@ func (o *Outbox) open() (err error) {
 			err = errors.Join(err, o.Close())
 		}
 	}()
-	need, err := openRoom(fs, o.dir)
+	need, err := durable.OpenRoom(fs, o.dir)
 	if err == nil {
 		err = o.room(need)
 	}
@@ -180,48 +180,6 @@ func (o *Outbox) open() (err error) {
 	}
 	o.configure(o.cfg.Routes, o.cfg.Sinks)
 	return nil
-}
-
-// openRoom is how many bytes Pebble may write when it opens: it tries again and again, for ever, where the disk is full.
-func openRoom(fs vfs.FS, dir string) (uint64, error) {
-	need := uint64(1 << 20)
-	names, err := fs.List(dir)
-	if err != nil {
-		return 0, err
-	}
-	for _, name := range names {
-		if !strings.HasSuffix(name, ".log") {
-			continue
-		}
-		info, err := fs.Stat(fs.PathJoin(dir, name))
-		if err != nil {
-			return 0, err
-		}
-		need += uint64(info.Size()) // what is in it goes into a table
-	}
-	return need, nil
-}
-
-// makeFolder makes a folder, and those above it that are not there, so that a crash does not take them with all that is
-// in them.
-func makeFolder(fs vfs.FS, dir string) error {
-	if _, err := fs.Stat(dir); err == nil {
-		return nil
-	}
-	above := fs.PathDir(dir)
-	if above != dir {
-		if err := makeFolder(fs, above); err != nil {
-			return err
-		}
-	}
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	d, err := fs.OpenDir(above)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // openDB opens the database. Pebble panics where it cannot write down its own state.

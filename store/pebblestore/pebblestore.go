@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/spoor-dev/spoor/flow"
+	"github.com/spoor-dev/spoor/internal/durable"
 	"github.com/spoor-dev/spoor/store"
 )
 
@@ -107,7 +107,7 @@ func Open(dir string, o Options) (*Store, error) {
 
 func (s *Store) open() (err error) {
 	fs := s.o.FS
-	if err := makeFolder(fs, s.dir); err != nil {
+	if err := durable.Make(fs, s.dir, 0o755); err != nil {
 		return err
 	}
 	if s.lock, err = pebble.LockDirectory(s.dir, fs); err != nil {
@@ -124,7 +124,7 @@ func (s *Store) open() (err error) {
 	if err := fs.MkdirAll(s.foldDir(), 0o755); err != nil {
 		return err
 	}
-	need, err := openRoom(fs, s.dir)
+	need, err := durable.OpenRoom(fs, s.dir)
 	if err != nil {
 		return err
 	}
@@ -145,48 +145,6 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	return s.readLanes()
-}
-
-// openRoom is how many bytes Pebble may write when it opens: it tries again and again, for ever, where the disk is full.
-func openRoom(fs vfs.FS, dir string) (uint64, error) {
-	need := uint64(1 << 20)
-	names, err := fs.List(dir)
-	if err != nil {
-		return 0, err
-	}
-	for _, name := range names {
-		if !strings.HasSuffix(name, ".log") {
-			continue
-		}
-		info, err := fs.Stat(fs.PathJoin(dir, name))
-		if err != nil {
-			return 0, err
-		}
-		need += uint64(info.Size()) // what is in it goes into a table
-	}
-	return need, nil
-}
-
-// makeFolder makes a folder, and those above it that are not there, so that a crash does not take them with all that is
-// in them.
-func makeFolder(fs vfs.FS, dir string) error {
-	if _, err := fs.Stat(dir); err == nil {
-		return nil
-	}
-	above := fs.PathDir(dir)
-	if above != dir {
-		if err := makeFolder(fs, above); err != nil {
-			return err
-		}
-	}
-	if err := fs.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	d, err := fs.OpenDir(above)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // release closes what open has opened.
