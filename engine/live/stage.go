@@ -134,15 +134,20 @@ func (c *chain) lookAhead(ctx context.Context) error {
 // lookAt tells, as provisional, what a pending transaction would do.
 func (c *chain) lookAt(ctx context.Context, tx flow.Tx) {
 	labels, contacts := c.live.currentLabels()
-	w, err := newWorld(c.live.store, labels, contacts)
+	l := c.live
+	notSeen := func(err error) {
+		l.log.Warn("a pending transaction was not looked at", "tx", c.chain.FormatHash(tx.ID), "error", err.Error())
+	}
+	w, err := newWorld(l.store, labels, contacts)
 	if err != nil {
+		notSeen(err)
 		return
 	}
 	defer w.Close()
 	if err := c.fillInputs(ctx, w, &tx); err != nil {
+		notSeen(err)
 		return
 	}
-	l := c.live
 	l.mu.Lock()
 	alerts := l.watch.Pending(w, tx, l.now())
 	tip := c.eatenTo()
