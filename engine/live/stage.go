@@ -25,7 +25,7 @@ func (s *stage) Forward(ctx context.Context, blocks []flow.Block) error {
 	}
 	defer w.Close()
 	for i := range blocks {
-		if blocks[i].Point.Height <= c.eatenTo() {
+		if c.hasEaten(blocks[i].Point.Height) {
 			continue
 		}
 		if err := c.eat(ctx, w, blocks[i]); err != nil {
@@ -69,6 +69,13 @@ func (c *chain) eatenTo() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.tip.Height
+}
+
+// hasEaten reports whether the cases have seen the chain up to a height: of block 0 that is not so before any block.
+func (c *chain) hasEaten(height uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.tip.IsZero() && height <= c.tip.Height
 }
 
 // Back implements ingest.Stage.

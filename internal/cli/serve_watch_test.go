@@ -13,11 +13,10 @@ import (
 	"github.com/spoor-dev/spoor/internal/nodes"
 )
 
-// TestServeFollowsChains: one program answers questions and follows a chain into the same store.
+// TestServeFollowsChains: one program answers questions and follows a chain into the same store, from its first block on.
 func TestServeFollowsChains(t *testing.T) {
 	dir := t.TempDir()
 	node := nodes.Anvil(t)
-	node.Mine(2)
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -69,6 +68,9 @@ disk: {ballast: 0}
 		return string(b)
 	}
 	until(t, func() bool { return strings.Contains(get(page+"v1/state"), `"open":true`) })
+	if state := get(page + "v1/state"); !regexp.MustCompile(`"watching":\{[^}]*"blocks":1,`).MatchString(state) {
+		t.Errorf("the cases have not seen block 0: %s", state)
+	}
 	node.Send(thief, next, 1e18)
 	alerts := func() string { b, _ := os.ReadFile(filepath.Join(dir, "alerts.ndjson")); return string(b) }
 	until(t, func() bool { return strings.Contains(alerts(), "Stolen money moved") })
